@@ -1,0 +1,80 @@
+"""What every engine shares: the request, the promise, the errors. No torch, no Django."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from generations.engine.card import ModelCard
+
+# torch.Generator takes any 64-bit seed; people read and retype this one, so it stays short.
+MAX_SEED = 2**31 - 1
+
+StepCallback = Callable[[int, int], None]
+"""Called after each denoising step with (steps done, steps in all). May raise RenderCancelled to stop."""
+
+
+@dataclass(frozen=True)
+class VideoSpec:
+    """One clip to render. Sides are pixels of the rendered clip, before the card's upscale."""
+
+    prompt: str
+    seed: int
+    negative_prompt: str = ""
+    frames: int = 16
+    width: int = 256
+    height: int = 256
+    fps: float = 8
+    steps: int = 50
+    guidance_scale: float = 9.0
+
+
+class EngineError(Exception):
+    """A render or a start-up that failed.
+
+    public_reason is a sentence fit for the person who asked; str(error) is for the operator.
+    retryable says whether the same request may succeed on another attempt.
+    """
+
+    def __init__(self, message: str, *, public_reason: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.public_reason = public_reason
+        self.retryable = retryable
+
+
+class CheckpointError(EngineError):
+    """The model folder cannot be served. problems lists every fault found, each naming its file."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems), public_reason="The video model is not available right now.")
+        self.problems = list(problems)
+
+
+class RenderCancelled(Exception):
+    """Raised by a step callback: somebody pressed cancel, or the lease is no longer ours."""
+
+
+class Engine(Protocol):
+    """Makes frames from specs. One instance per process, loaded once, used from one thread."""
+
+    card: ModelCard
+
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+        """Return one array (frames, height, width, 3), RGB, per spec, in order.
+
+        All specs share frames, width, height, steps. Raises EngineError, or RenderCancelled from on_step.
+        """
+        ...
+
+    def ignored_text(self, prompt: str) -> str:
+        """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
+        ...
+
+    def self_test(self) -> None:
+        """Prove that prompts reach the network: raises EngineError naming what is broken."""
+        ...

@@ -1,0 +1,80 @@
+"""Who may submit how much. Every number is the operator's, from Policy; 0 means no limit.
+
+check() runs inside the transaction that creates the row, with the requester's row locked, so that twenty messages at
+once cannot pass a limit of five.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from generations.models import COUNTED, Generation, Policy, Requester
+
+
+class LimitReached(Exception):
+    """A refusal. retry_at is when the rule lets the person in again, None when time alone does not help."""
+
+    def __init__(self, rule: str, *, limit: int = 0, retry_at: datetime | None = None, reason: str = "") -> None:
+        super().__init__(f"{rule} limit of {limit} reached" if limit else rule)
+        self.rule = rule
+        self.limit = limit
+        self.retry_at = retry_at
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What is left today. limit is 0 when there is none."""
+
+    used: int
+    limit: int
+    resets_at: datetime
+
+    @property
+    def left(self) -> int | None:
+        return max(self.limit - self.used, 0) if self.limit else None
+
+
+def check(requester: Requester, policy: Policy) -> None:
+    """Raise LimitReached for the first rule that stands in the way."""
+    not_banned(requester)
+    videos_per_day(requester, policy)
+    waiting_at_once(requester, policy)
+    whole_queue(policy)
+
+
+def not_banned(requester: Requester) -> None:
+    """A banned person submits nothing."""
+    if requester.is_banned:
+        raise LimitReached("banned", reason=requester.ban_reason)
+
+
+def videos_per_day(requester: Requester, policy: Policy) -> None:
+    """So many videos between one midnight and the next; failed, cancelled and refused ones do not count."""
+    usage = usage_today(requester, policy)
+    if usage.left == 0:
+        raise LimitReached("daily", limit=usage.limit, retry_at=usage.resets_at)
+
+
+def waiting_at_once(requester: Requester, policy: Policy) -> None:
+    """So many unfinished prompts per person."""
+    limit = policy.waiting_limit
+    if limit and requester.generations.filter(created_by=None).unfinished().count() >= limit:
+        raise LimitReached("waiting", limit=limit)
+
+
+def whole_queue(policy: Policy) -> None:
+    """So many unfinished prompts of all people together."""
+    if policy.queue_limit and Generation.objects.unfinished().count() >= policy.queue_limit:
+        raise LimitReached("queue", limit=policy.queue_limit)
+
+
+def usage_today(requester: Requester, policy: Policy) -> Usage:
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    # Calendar days, not 24 hours: a day with a clock change is longer or shorter.
+    tomorrow = timezone.make_aware((midnight.replace(tzinfo=None) + timedelta(days=1)), timezone.get_current_timezone())
+    used = requester.generations.filter(created_by=None, status__in=COUNTED, created_at__gte=midnight).count()
+    return Usage(used=used, limit=policy.daily_limit, resets_at=tomorrow)

@@ -1,0 +1,570 @@
+"""People, jobs and their history. The database is the truth; every change of state is one conditional UPDATE.
+
+Legal changes of status (anything else changes no row and returns False):
+
+    PENDING_REVIEW -> QUEUED | REJECTED | CANCELLED
+    QUEUED         -> RUNNING | CANCELLED
+    RUNNING        -> SUCCEEDED | FAILED | CANCELLED | QUEUED (its lease lapsed and attempts are left)
+
+Delivery is a second column, because failures and refusals must be told too:
+
+    NONE      nobody to tell (made on the command line), or not finished yet
+    HELD      finished, waits for an operator
+    WAITING   finished, to be told          -> SENDING
+    SENDING   a bot process holds the lease -> DELIVERED | WAITING | UNDELIVERABLE | UNKNOWN
+    UNKNOWN   the reply of Telegram was lost; only a person may send again -> WAITING
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator
+from django.db import models, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from generations.engine.base import VideoSpec
+
+# A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
+LEASE = timedelta(seconds=60)
+# Two worker deaths on one row: the prompt itself kills the worker.
+MAX_WORKER_DEATHS = 2
+# A failure that may pass (out of memory, non-finite output) is tried this many times in all.
+MAX_ATTEMPTS = 3
+# A bot process that has not finished a delivery for this long is taken for dead. Uploads may take two minutes.
+DELIVERY_LEASE = timedelta(seconds=300)
+
+DEFAULT_GREETING = "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
+
+
+class Requester(models.Model):
+    """A person who types prompts, known by the chat network's 64-bit id."""
+
+    user_id = models.BigIntegerField(unique=True)
+    display_name = models.CharField(max_length=256, blank=True)
+    username = models.CharField(max_length=64, blank=True)
+    language_code = models.CharField(max_length=16, blank=True)
+    banned_at = models.DateTimeField(null=True, blank=True)
+    ban_reason = models.CharField(max_length=200, blank=True)
+    notes = models.TextField(blank=True)
+    # Fair order: whoever was served longest ago comes first.
+    last_served_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.display_name or self.username or str(self.user_id)
+
+    @property
+    def is_banned(self) -> bool:
+        return self.banned_at is not None
+
+
+class Policy(models.Model):
+    """One row of run-time settings; a change binds the next message."""
+
+    class Review(models.TextChoices):
+        AUTO = "auto", "Every prompt is rendered at once"
+        BEFORE_GENERATION = "before_generation", "An operator approves each prompt first"
+
+    greeting = models.TextField(default=DEFAULT_GREETING, help_text="Answer to /start and /hello.")
+    review = models.CharField(max_length=20, choices=Review, default=Review.AUTO)
+    daily_limit = models.PositiveIntegerField(
+        default=50,
+        help_text="Videos per person per day; 0 for no limit. Failed, cancelled and refused ones do not count.",
+    )
+    waiting_limit = models.PositiveIntegerField(
+        default=5, help_text="Unfinished prompts per person at one time; 0 for no limit."
+    )
+    queue_limit = models.PositiveIntegerField(
+        default=200,
+        help_text="Unfinished prompts of all people together; 0 for no limit.",
+        validators=[MaxValueValidator(100_000)],
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+    updated_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
+    )
+
+    class Meta:
+        verbose_name_plural = "policy"
+
+    def __str__(self) -> str:
+        return "Policy"
+
+    @classmethod
+    def current(cls) -> Policy:
+        """The one row, made with the defaults on first use."""
+        return cls.objects.get_or_create(pk=1)[0]
+
+
+class Status(models.TextChoices):
+    PENDING_REVIEW = "pending_review", "Waiting for review"
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Rendering"
+    SUCCEEDED = "succeeded", "Succeeded"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    REJECTED = "rejected", "Rejected"
+
+
+class Delivery(models.TextChoices):
+    NONE = "none", "Nobody to tell yet"
+    HELD = "held", "Held for an operator"
+    WAITING = "waiting", "To be sent"
+    SENDING = "sending", "Being sent"
+    DELIVERED = "delivered", "Delivered"
+    UNDELIVERABLE = "undeliverable", "Undeliverable"
+    UNKNOWN = "unknown", "Outcome unknown"
+
+
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.PENDING_REVIEW: frozenset({Status.QUEUED, Status.REJECTED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+}
+UNFINISHED = tuple(TRANSITIONS)
+FINISHED = tuple(status for status in Status if status not in TRANSITIONS)
+# What a person got, or may still get, for one of today's videos.
+COUNTED = (*UNFINISHED, Status.SUCCEEDED)
+
+DELIVERY_TRANSITIONS: dict[Delivery, frozenset[Delivery]] = {
+    Delivery.HELD: frozenset({Delivery.WAITING}),
+    Delivery.WAITING: frozenset({Delivery.SENDING}),
+    Delivery.SENDING: frozenset({Delivery.DELIVERED, Delivery.WAITING, Delivery.UNDELIVERABLE, Delivery.UNKNOWN}),
+    Delivery.UNKNOWN: frozenset({Delivery.WAITING}),
+    Delivery.UNDELIVERABLE: frozenset({Delivery.WAITING}),
+}
+
+
+class GenerationQuerySet(models.QuerySet["Generation"]):
+    def unfinished(self) -> Self:
+        return self.filter(status__in=UNFINISHED)
+
+    def in_fair_order(self) -> Self:
+        """Queued rows as workers take them: priority lane, then whoever was served longest ago, then age."""
+        return self.filter(status=Status.QUEUED).order_by(
+            F("priority").desc(), F("requester__last_served_at").asc(nulls_first=True), "queued_at", "pk"
+        )
+
+    def claim_next(self, owner: str) -> Generation | None:
+        """Make the next queued row ours, with a lease; None when nothing is queued."""
+        while True:
+            candidate = self.in_fair_order().select_related("requester").first()
+            if candidate is None:
+                return None
+            # Another worker may have taken it since; then the next candidate is fetched.
+            if candidate.start(owner):
+                return candidate
+
+    def queue_positions(self) -> dict[int, int]:
+        """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""
+        waiting: dict[tuple[int, int], list[int]] = {}
+        for pk, priority, requester_id in self.in_fair_order().values_list("pk", "priority", "requester_id"):
+            waiting.setdefault((-priority, requester_id), []).append(pk)
+        positions: dict[int, int] = {}
+        for priority in sorted({lane for lane, _ in waiting}):
+            turns = [rows for (lane, _), rows in waiting.items() if lane == priority]
+            while turns:
+                for rows in turns:
+                    positions[rows.pop(0)] = len(positions) + 1
+                turns = [rows for rows in turns if rows]
+        return positions
+
+    def claim_delivery(self, owner: str) -> Generation | None:
+        """Take one finished row that nobody has been told about; None when there is none due."""
+        due = Q(deliver_after__isnull=True) | Q(deliver_after__lte=Now())
+        while True:
+            row = (
+                self.filter(due, delivery=Delivery.WAITING).select_related("requester").order_by("finished_at").first()
+            )
+            if row is None:
+                return None
+            if row._move_delivery(
+                Delivery.SENDING,
+                delivery_owner=owner,
+                delivery_lease_until=Now() + DELIVERY_LEASE,
+                delivery_attempts=F("delivery_attempts") + 1,
+            ):
+                return row
+
+
+def media_token() -> str:
+    """128 bits from the system: a file name that nobody can guess."""
+    return secrets.token_urlsafe(16)
+
+
+class Generation(models.Model):
+    """One prompt on its way to one video or one clear message why not. History is never overwritten."""
+
+    # The same key twice is the same request: a replayed update makes no second video.
+    request_key = models.CharField(max_length=64, unique=True)
+    requester = models.ForeignKey(Requester, on_delete=models.CASCADE, related_name="generations")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
+    # Set when an operator made the row; such rows never count against the person's limits.
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    prompt = models.TextField(help_text="As typed.")
+    negative_prompt = models.TextField(blank=True)
+    seed = models.PositiveIntegerField()
+    frames = models.PositiveSmallIntegerField()
+    width = models.PositiveSmallIntegerField(help_text="Pixels, as rendered.")
+    height = models.PositiveSmallIntegerField(help_text="Pixels, as rendered.")
+    fps = models.FloatField()
+    steps = models.PositiveSmallIntegerField()
+    guidance_scale = models.FloatField()
+    priority = models.SmallIntegerField(default=0)
+
+    status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker_deaths = models.PositiveSmallIntegerField(default=0)
+    owner = models.CharField(max_length=100, blank=True, help_text="The worker that holds the lease.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    progress = models.PositiveSmallIntegerField(default=0, help_text="Per cent.")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    render_seconds = models.FloatField(null=True, blank=True)
+
+    public_error = models.TextField(blank=True, help_text="What the person is told.")
+    traceback = models.TextField(blank=True)
+    reviewed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    model_name = models.CharField(max_length=200, blank=True)
+    model_licence = models.CharField(max_length=200, blank=True)
+    ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
+    file = models.FileField(blank=True, max_length=200)
+    poster = models.FileField(blank=True, max_length=200)
+    sha256 = models.CharField(max_length=64, blank=True)
+    video_width = models.PositiveIntegerField(default=0)
+    video_height = models.PositiveIntegerField(default=0)
+    duration = models.FloatField(default=0, help_text="Seconds.")
+
+    chat_id = models.BigIntegerField(null=True, blank=True)
+    thread_id = models.BigIntegerField(null=True, blank=True)
+    prompt_message_id = models.BigIntegerField(null=True, blank=True)
+    status_message_id = models.BigIntegerField(null=True, blank=True)
+    status_text = models.TextField(blank=True, help_text="What the status message says now.")
+
+    delivery = models.CharField(max_length=20, choices=Delivery, default=Delivery.NONE)
+    delivery_owner = models.CharField(max_length=100, blank=True)
+    delivery_lease_until = models.DateTimeField(null=True, blank=True)
+    delivery_attempts = models.PositiveSmallIntegerField(default=0)
+    delivery_error = models.TextField(blank=True)
+    deliver_after = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    delivered_message_id = models.BigIntegerField(null=True, blank=True)
+    file_id = models.CharField(max_length=200, blank=True)
+
+    objects = GenerationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["status", "-priority", "queued_at"], name="generation_queue"),
+            models.Index(fields=["delivery", "deliver_after"], name="generation_delivery"),
+            models.Index(fields=["requester", "status", "created_at"], name="generation_limits"),
+            models.Index(fields=["created_at"], name="generation_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.prompt[:60]}"
+
+    # --- questions
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+    def spec(self) -> VideoSpec:
+        """What the engine is asked for."""
+        return VideoSpec(
+            prompt=self.prompt,
+            negative_prompt=self.negative_prompt,
+            seed=self.seed,
+            frames=self.frames,
+            width=self.width,
+            height=self.height,
+            fps=self.fps,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+        )
+
+    def cancel_wanted(self, owner: str) -> bool:
+        """Should this worker stop? Yes when somebody pressed cancel, or the row is no longer its own."""
+        mine = Generation.objects.filter(
+            pk=self.pk, status=Status.RUNNING, owner=owner, attempt=self.attempt, cancel_requested_at=None
+        )
+        return not mine.exists()
+
+    # --- changes of status
+
+    def queue(self, *, by: Any) -> bool:
+        """An operator approved the prompt."""
+        return self._move(
+            Status.QUEUED,
+            Q(status=Status.PENDING_REVIEW),
+            event="approved",
+            actor=str(by),
+            reviewed_by=by,
+            queued_at=timezone.now(),
+        )
+
+    def reject(self, *, by: Any, reason: str) -> bool:
+        return self._finish(
+            Status.REJECTED, event="rejected", actor=str(by), detail=reason, reviewed_by=by, public_error=reason
+        )
+
+    def start(self, owner: str) -> bool:
+        """A worker takes the row: attempt counted, lease set."""
+        now = timezone.now()
+        with transaction.atomic():
+            won = self._move(
+                Status.RUNNING,
+                event="started",
+                actor=owner,
+                owner=owner,
+                lease_until=Now() + LEASE,
+                attempt=self.attempt + 1,
+                started_at=now,
+                progress=0,
+            )
+            if won:
+                Requester.objects.filter(pk=self.requester_id).update(last_served_at=now)
+        return won
+
+    def renew_lease(self, owner: str) -> bool:
+        """Still alive. False when the lease is no longer ours."""
+        return self._mine(owner).update(lease_until=Now() + LEASE) == 1
+
+    def report_progress(self, owner: str, percent: int) -> bool:
+        """Publish progress and renew the lease. False when the row is no longer ours."""
+        return self._mine(owner).update(progress=percent, lease_until=Now() + LEASE) == 1
+
+    def succeed(self, owner: str, *, file: str, poster: str, sha256: str, seconds: float, **facts: Any) -> bool:
+        """The file lies in the storage under its final name. False when the lease is no longer ours."""
+        return self._finish(
+            Status.SUCCEEDED,
+            self._lease(owner),
+            event="succeeded",
+            actor=owner,
+            detail=f"{seconds:.1f} s",
+            file=file,
+            poster=poster,
+            sha256=sha256,
+            render_seconds=seconds,
+            progress=100,
+            **facts,
+        )
+
+    def fail(self, owner: str, *, public_reason: str, traceback: str, detail: str = "") -> bool:
+        return self._finish(
+            Status.FAILED,
+            self._lease(owner),
+            event="failed",
+            actor=owner,
+            detail=detail or public_reason,
+            public_error=public_reason,
+            traceback=traceback,
+        )
+
+    def retry_later(self, owner: str, *, reason: str) -> bool:
+        """Back to the queue by the worker itself: a failure that may pass, or a shutdown."""
+        return self._move(
+            Status.QUEUED,
+            self._lease(owner),
+            event="requeued",
+            actor=owner,
+            detail=reason,
+            owner="",
+            lease_until=None,
+            progress=0,
+        )
+
+    def recover(self) -> bool:
+        """The lease lapsed: the worker died. Queue again, or fail after MAX_WORKER_DEATHS. Called by the sweep."""
+        lapsed = Q(status=Status.RUNNING, lease_until__lt=Now(), attempt=self.attempt)
+        deaths = self.worker_deaths + 1
+        if self.cancel_requested_at is not None:
+            return self._finish(Status.CANCELLED, lapsed, event="cancelled", actor="sweep", worker_deaths=deaths)
+        if deaths >= MAX_WORKER_DEATHS:
+            return self._finish(
+                Status.FAILED,
+                lapsed,
+                event="failed",
+                actor="sweep",
+                detail=f"{deaths} workers died on it",
+                public_error="The video could not be made: rendering it stopped the machine twice.",
+                worker_deaths=deaths,
+            )
+        return self._move(
+            Status.QUEUED,
+            lapsed,
+            event="requeued",
+            actor="sweep",
+            detail="the worker's lease lapsed",
+            owner="",
+            lease_until=None,
+            progress=0,
+            worker_deaths=deaths,
+        )
+
+    def cancel(self, *, actor: str) -> bool:
+        """Stop at once what waits; ask the worker to stop what runs. True when this call changed anything."""
+        if self._finish(
+            Status.CANCELLED, Q(status__in=[Status.PENDING_REVIEW, Status.QUEUED]), event="cancelled", actor=actor
+        ):
+            return True
+        with transaction.atomic():
+            asked = Generation.objects.filter(pk=self.pk, status=Status.RUNNING, cancel_requested_at=None).update(
+                cancel_requested_at=timezone.now()
+            )
+            if asked:
+                self.record("cancel requested", actor=actor)
+        return asked == 1
+
+    def stopped(self, owner: str) -> bool:
+        """The worker has stopped rendering because somebody pressed cancel."""
+        return self._finish(Status.CANCELLED, self._lease(owner), event="cancelled", actor=owner)
+
+    # --- changes of delivery
+
+    def delivered(self, owner: str, *, message_id: int | None, file_id: str = "") -> bool:
+        return self._move_delivery(
+            Delivery.DELIVERED,
+            Q(delivery_owner=owner),
+            event="delivered",
+            actor=owner,
+            delivered_at=timezone.now(),
+            delivered_message_id=message_id,
+            file_id=file_id,
+            delivery_error="",
+        )
+
+    def deliver_later(self, owner: str, *, wait: timedelta, reason: str) -> bool:
+        """Provably not sent; try again after the wait."""
+        return self._move_delivery(
+            Delivery.WAITING,
+            Q(delivery_owner=owner),
+            event="delivery postponed",
+            actor=owner,
+            detail=reason,
+            deliver_after=Now() + wait,
+            delivery_error=reason,
+        )
+
+    def undeliverable(self, owner: str, *, reason: str) -> bool:
+        return self._move_delivery(
+            Delivery.UNDELIVERABLE,
+            Q(delivery_owner=owner),
+            event="undeliverable",
+            actor=owner,
+            detail=reason,
+            delivery_error=reason,
+        )
+
+    def delivery_unknown(self, owner: str, *, reason: str) -> bool:
+        """It may have arrived. Never sent again without a person's word."""
+        return self._move_delivery(
+            Delivery.UNKNOWN,
+            Q(delivery_owner=owner),
+            event="delivery unknown",
+            actor=owner,
+            detail=reason,
+            delivery_error=reason,
+        )
+
+    def recover_delivery(self) -> bool:
+        """The bot died while sending. An edit may be repeated; without a status message the outcome is unknown."""
+        target = Delivery.WAITING if self.status_message_id else Delivery.UNKNOWN
+        return self._move_delivery(
+            target,
+            Q(delivery=Delivery.SENDING, delivery_lease_until__lt=Now()),
+            event="delivery recovered",
+            actor="sweep",
+            detail="the bot's lease lapsed",
+        )
+
+    def resend(self, *, actor: str) -> bool:
+        """A person asks to send once more what is unknown or undeliverable."""
+        return self._move_delivery(
+            Delivery.WAITING,
+            Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE]),
+            event="resend requested",
+            actor=actor,
+            deliver_after=None,
+            delivery_attempts=0,
+        )
+
+    # --- how all of them work
+
+    def record(self, kind: str, *, actor: str, detail: str = "") -> None:
+        GenerationEvent.objects.create(generation=self, kind=kind, actor=actor[:100], detail=detail)
+
+    def _lease(self, owner: str) -> Q:
+        return Q(status=Status.RUNNING, owner=owner, attempt=self.attempt)
+
+    def _mine(self, owner: str) -> models.QuerySet[Generation]:
+        return Generation.objects.filter(self._lease(owner), pk=self.pk)
+
+    def _finish(self, to: Status, only: Q | None = None, **changes: Any) -> bool:
+        told = {"delivery": Delivery.WAITING} if self.chat_id is not None else {}
+        return self._move(
+            to,
+            only,
+            finished_at=timezone.now(),
+            owner="",
+            lease_until=None,
+            cancel_requested_at=None,
+            **told,
+            **changes,
+        )
+
+    def _move(
+        self, to: Status, only: Q | None = None, *, event: str, actor: str, detail: str = "", **changes: Any
+    ) -> bool:
+        sources = [status for status, targets in TRANSITIONS.items() if to in targets]
+        return self._update(Q(status__in=sources) & (only or Q()), {"status": to, **changes}, event, actor, detail)
+
+    def _move_delivery(
+        self, to: Delivery, only: Q | None = None, *, event: str = "", actor: str = "", detail: str = "", **changes: Any
+    ) -> bool:
+        sources = [state for state, targets in DELIVERY_TRANSITIONS.items() if to in targets]
+        return self._update(Q(delivery__in=sources) & (only or Q()), {"delivery": to, **changes}, event, actor, detail)
+
+    def _update(self, only: Q, changes: dict[str, Any], event: str, actor: str, detail: str) -> bool:
+        """The conditional UPDATE: one row changed means we won. The event is part of the same transaction."""
+        with transaction.atomic():
+            won = Generation.objects.filter(only, pk=self.pk).update(**changes) == 1
+            if won and event:
+                self.record(event, actor=actor, detail=detail)
+        if won:
+            self.refresh_from_db(fields=changes.keys())
+        return won
+
+
+class GenerationEvent(models.Model):
+    """The timeline of a generation: what happened, when, and who did it. Only ever added to."""
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(auto_now_add=True)
+    kind = models.CharField(max_length=40)
+    actor = models.CharField(max_length=100)
+    detail = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["at", "pk"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.actor}"

@@ -1,0 +1,33 @@
+"""What a prompt may be. A good one passes through unchanged."""
+
+from __future__ import annotations
+
+import unicodedata
+
+# Telegram's own limit for one message; the admin and the command line keep to it too.
+MAX_CHARACTERS = 4096
+
+# Spaces, controls, formats (zero width, text direction), surrogates, unassigned: nothing that a person can see.
+_INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Cn"}
+
+
+class PromptRefused(ValueError):
+    """rule is "empty" or "too_long"; str(error) is a sentence for the person."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+
+
+def clean(text: str) -> str:
+    """Return the prompt for the model: as typed, but for what no database or tokenizer can hold.
+
+    NUL (PostgreSQL refuses it) and lone surrogates (not encodable) are dropped. Raises PromptRefused.
+    """
+    text = "".join(character for character in text if character != "\0" and unicodedata.category(character) != "Cs")
+    # A combining mark or variation selector alone shows nothing either.
+    if all(unicodedata.category(character) in _INVISIBLE | {"Mn", "Me"} for character in text):
+        raise PromptRefused("empty", "There is no text to make a video from.")
+    if len(text) > MAX_CHARACTERS:
+        raise PromptRefused("too_long", f"A prompt may have {MAX_CHARACTERS} characters; this one has {len(text)}.")
+    return text

@@ -1,0 +1,182 @@
+"""The only doors that create or stop work. Each validates, runs one transaction, and rings RQ after the commit."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from generations import limits, prompts, tasks
+from generations.engine.base import MAX_SEED
+from generations.engine.card import ModelCard, read_card
+from generations.models import UNFINISHED, Generation, Policy, Requester, Status
+
+Operator = AbstractBaseUser
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who asks, as the chat network tells it."""
+
+    user_id: int
+    display_name: str = ""
+    username: str = ""
+    language_code: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the answer goes."""
+
+    chat_id: int
+    thread_id: int | None = None
+    prompt_message_id: int | None = None
+
+
+def model_card() -> ModelCard:
+    """The card of the model that this installation serves. Reads one small file, never weights."""
+    return read_card(settings.MODEL)
+
+
+def submit(
+    person: Person,
+    prompt: str,
+    *,
+    request_key: str,
+    place: Place | None = None,
+    seed: int | None = None,
+    **changes: Any,
+) -> Generation:
+    """Accept a prompt: one committed row, queued or held for review. The same request_key returns the same row.
+
+    Raises PromptRefused, InvalidSpec or LimitReached, and then nothing is stored.
+    """
+    prompt = prompts.clean(prompt)
+    spec = model_card().spec(prompt, seed=random_seed() if seed is None else seed, **changes)
+    with transaction.atomic():
+        requester = remember(person)
+        # The lock makes limits count one message after the other (SQLite: the transaction itself holds the write lock).
+        requester = Requester.objects.select_for_update().get(pk=requester.pk)
+        known = Generation.objects.filter(request_key=request_key).first()
+        if known is not None:
+            return known
+        policy = Policy.current()
+        limits.check(requester, policy)
+        return _create(
+            requester,
+            request_key=request_key,
+            actor="requester",
+            held=policy.review == Policy.Review.BEFORE_GENERATION,
+            place=place,
+            **vars(spec),
+        )
+
+
+def rerun(
+    generation: Generation,
+    *,
+    by: Operator,
+    seed: int | Literal["same", "new"] = "new",
+    prompt: str | None = None,
+    **changes: Any,
+) -> Generation:
+    """Make a new row from an old one, with its parent; the answer goes to the same chat. History stays as it is.
+
+    Raises PromptRefused or InvalidSpec.
+    """
+    if prompt is not None:
+        changes["prompt"] = prompts.clean(prompt)
+    chosen_seed = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
+    values = {**vars(generation.spec()), **changes, "seed": chosen_seed}
+    spec = model_card().spec(**values)
+    place = None
+    if generation.chat_id is not None:
+        place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
+    with transaction.atomic():
+        return _create(
+            generation.requester,
+            request_key=f"rerun:{secrets.token_urlsafe(16)}",
+            actor=str(by),
+            held=False,
+            place=place,
+            parent=generation,
+            created_by=by,
+            **vars(spec),
+        )
+
+
+def cancel(generation: Generation, *, by: Operator | str) -> bool:
+    """Stop a waiting or running generation. False when it had finished already."""
+    return generation.cancel(actor=str(by))
+
+
+def approve(generation: Generation, *, by: Operator) -> bool:
+    with transaction.atomic():
+        approved = generation.queue(by=by)
+        if approved:
+            tasks.ring(generation)
+    return approved
+
+
+def reject(generation: Generation, *, by: Operator, reason: str) -> bool:
+    """Refuse a held prompt; the person is told the reason."""
+    return generation.reject(by=by, reason=reason)
+
+
+def resend(generation: Generation, *, by: Operator | str) -> bool:
+    """Send a finished video once more when its delivery is unknown or failed."""
+    return generation.resend(actor=str(by))
+
+
+def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
+    """Refuse everything more from this person, and stop what waits or runs. Returns how many were stopped."""
+    with transaction.atomic():
+        Requester.objects.filter(pk=requester.pk, banned_at=None).update(banned_at=timezone.now(), ban_reason=reason)
+        unfinished = requester.generations.filter(status__in=UNFINISHED)
+        return sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
+
+
+def unban(requester: Requester, *, by: Operator) -> None:
+    Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="")
+
+
+def remember(person: Person) -> Requester:
+    """The person's row, with the name as it is today."""
+    details = {
+        "display_name": _storable(person.display_name, 256),
+        "username": _storable(person.username, 64),
+        "language_code": _storable(person.language_code, 16),
+    }
+    return Requester.objects.update_or_create(user_id=person.user_id, defaults=details)[0]
+
+
+def random_seed() -> int:
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def _create(
+    requester: Requester, *, request_key: str, actor: str, held: bool, place: Place | None, **values: Any
+) -> Generation:
+    status = Status.PENDING_REVIEW if held else Status.QUEUED
+    generation = Generation.objects.create(
+        requester=requester,
+        request_key=request_key,
+        status=status,
+        queued_at=None if held else timezone.now(),
+        **(vars(place) if place else {}),
+        **values,
+    )
+    generation.record("held for review" if held else "queued", actor=actor)
+    if not held:
+        tasks.ring(generation)
+    return generation
+
+
+def _storable(text: str, length: int) -> str:
+    """Names come from strangers: without NUL and lone surrogates, which the database cannot hold."""
+    return text.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")[:length]
