@@ -1,0 +1,42 @@
+"""Loaded by `-p tests.environment` (pyproject.toml), before pytest-django reads the settings; a conftest is too late.
+
+Every test process gets a DATA_DIR of its own, so that no test touches var/. DATABASE_URL and REDIS_URL stay as they
+are: the second CI pass sets them. Everything else that settings.py reads is taken away, so that a developer's shell
+cannot change a result.
+"""
+
+import atexit
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+CLEARED = [
+    "ALLOWED_HOSTS",
+    "BOT_TOKEN",
+    "BOT_TOKEN_FILE",
+    "CSRF_TRUSTED_ORIGINS",
+    "DEBUG",
+    "MEDIA_ROOT",
+    "MODEL",
+    "SECRET_KEY_FILE",
+    "TELEGRAM_API_URL",
+    "TZ",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_SECRET_FILE",
+    "WEBHOOK_URL",
+]
+
+for name in CLEARED:
+    os.environ.pop(name, None)
+
+# Short on purpose: the embedded queue's unix socket lies in it, and the kernel allows 107 characters.
+DATA_DIR = Path(tempfile.mkdtemp(prefix="t2v-test-"))
+atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
+
+os.environ["DATA_DIR"] = str(DATA_DIR)
+os.environ["DEVICE"] = "cpu"
+os.environ["SECRET_KEY"] = secrets.token_urlsafe(50)
+# Two cores: more threads only wait for each other, and results must not depend on how many there are.
+os.environ.setdefault("OMP_NUM_THREADS", "2")

@@ -1,0 +1,135 @@
+"""A wrong variable stops the start with one line that names it, and no secret is ever part of that line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings, settings
+
+from t2vsite.logs import HideSecrets, OneLineFormatter
+
+ROOT = Path(__file__).resolve().parents[2]
+LONG_ENOUGH = "x7" * 25
+
+
+def manage(*arguments: str, data_dir: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py in an environment that holds nothing but what the test says."""
+    basics = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        cwd=ROOT,
+        env={**basics, "DATA_DIR": str(data_dir), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "environment"),
+    [
+        ("DEBUG", {"DEBUG": "maybe"}),
+        ("SECRET_KEY", {"SECRET_KEY": ""}),
+        ("SECRET_KEY", {"SECRET_KEY": "hunter2"}),
+        ("SECRET_KEY", {"SECRET_KEY": "change-me-" + LONG_ENOUGH}),
+        ("SECRET_KEY_FILE", {"SECRET_KEY_FILE": "/nowhere/secret_key"}),
+        ("SECRET_KEY", {"DATABASE_URL": "postgres://user:hunter2@127.0.0.1/t2v"}),
+        ("DATABASE_URL", {"DATABASE_URL": "gopher://user:hunter2@127.0.0.1/t2v", "SECRET_KEY": LONG_ENOUGH}),
+        ("DATABASE_URL", {"DATABASE_URL": "hunter2", "SECRET_KEY": LONG_ENOUGH}),
+        ("REDIS_URL", {"REDIS_URL": "http://:hunter2@127.0.0.1"}),
+        ("REDIS_URL", {"REDIS_URL": "127.0.0.1:6379"}),
+        ("DEVICE", {"DEVICE": "gpu"}),
+        ("DEVICE", {"DEVICE": "cuda:first"}),
+        ("BOT_TOKEN_FILE", {"BOT_TOKEN_FILE": "/nowhere/token"}),
+        ("TELEGRAM_API_URL", {"TELEGRAM_API_URL": "ftp://127.0.0.1"}),
+        ("WEBHOOK_URL", {"WEBHOOK_URL": "example.org/hook"}),
+        ("CSRF_TRUSTED_ORIGINS", {"CSRF_TRUSTED_ORIGINS": "videos.example.org"}),
+        ("DATA_DIR", {"DATA_DIR": "/dev/null/var"}),
+    ],
+)
+def test_a_wrong_variable_is_one_line_that_names_it(name: str, environment: dict[str, str], tmp_path: Path) -> None:
+    result = manage("check", **{"data_dir": tmp_path, **environment})  # type: ignore[arg-type]
+    assert result.returncode != 0
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert name in line
+    assert "hunter2" not in line
+    assert LONG_ENOUGH not in line
+
+
+def test_a_right_environment_passes_the_check(tmp_path: Path) -> None:
+    result = manage("check", data_dir=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("12345:from-a-file\n", encoding="utf-8")
+    code = "from django.conf import settings; print(settings.BOT_TOKEN)"
+    result = manage("shell", "--no-imports", "-c", code, data_dir=tmp_path, BOT_TOKEN_FILE=str(token))
+    assert result.stdout == "12345:from-a-file\n"
+
+
+def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    code = "from django.conf import settings; print(settings.SECRET_KEY)"
+    first = manage("shell", "--no-imports", "-c", code, data_dir=tmp_path)
+    second = manage("shell", "--no-imports", "-c", code, data_dir=tmp_path)
+    assert first.stdout == second.stdout
+    assert len(first.stdout.strip()) >= 50
+    assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+def test_production_is_the_default(tmp_path: Path) -> None:
+    code = "from django.conf import settings; print(settings.DEBUG)"
+    assert manage("shell", "--no-imports", "-c", code, data_dir=tmp_path).stdout == "False\n"
+
+
+def test_the_tests_keep_their_state_out_of_the_repository() -> None:
+    assert not Path(settings.DATA_DIR).is_relative_to(ROOT)
+    assert not Path(settings.MEDIA_ROOT).is_relative_to(ROOT)
+    assert settings.BOT_TOKEN == ""
+
+
+def record(message: str, *args: object) -> logging.LogRecord:
+    return logging.LogRecord("generations", logging.INFO, __file__, 1, message, args, None)
+
+
+def test_a_prompt_with_newlines_stays_one_log_line() -> None:
+    formatter = OneLineFormatter("%(levelname)s %(message)s")
+    line = formatter.format(record("Prompt: %s", "a cat\n2026-01-01 ERROR django: forged\r\nmore"))
+    assert len(line.splitlines()) == 1
+    assert line == "INFO Prompt: a cat\\n2026-01-01 ERROR django: forged\\r\\nmore"
+
+
+def test_a_log_line_never_holds_a_secret(settings: LazySettings) -> None:
+    settings.BOT_TOKEN = "12345:very-secret"
+    settings.WEBHOOK_SECRET = "also-secret"
+    formatter = OneLineFormatter("%(message)s")
+    line = formatter.format(record("GET https://api.telegram.org/bot%s/getMe %s", "12345:very-secret", "also-secret"))
+    assert line == "GET https://api.telegram.org/bot***/getMe ***"
+
+
+def test_a_traceback_never_holds_a_secret(settings: LazySettings) -> None:
+    settings.BOT_TOKEN = "12345:very-secret"
+    entry = record("failed")
+    try:
+        raise ValueError("url was /bot12345:very-secret/getMe")
+    except ValueError:
+        entry.exc_info = sys.exc_info()
+    text = OneLineFormatter("%(message)s").format(entry)
+    assert "ValueError" in text
+    assert "very-secret" not in text
+
+
+def test_other_handlers_get_the_message_without_the_secret(settings: LazySettings) -> None:
+    settings.BOT_TOKEN = "12345:very-secret"
+    entry = record("token %s", "12345:very-secret")
+    assert HideSecrets().filter(entry)
+    assert entry.getMessage() == "token ***"
