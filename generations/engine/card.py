@@ -55,7 +55,7 @@ class ModelCard:
     height_range: tuple[int, int] = (64, 576)
     steps_range: tuple[int, int] = (1, 100)
     guidance_range: tuple[float, float] = (1.0, 30.0)
-    size_multiple: int = 64
+    size_multiple: int = LATENT_STRIDE
     upscale: int = 1
 
     def spec(self, prompt: str, *, seed: int, **changes: Any) -> VideoSpec:
@@ -104,9 +104,7 @@ def read_card(model: str | Path = DEMO_MODEL) -> ModelCard:
         return ModelCard(name=str(model))
     try:
         configuration = json.loads(path.read_text(encoding="utf-8"))
-        model_cfg = configuration["model"]["model_cfg"]
         max_frames = int(configuration["model"]["model_args"].get("max_frames", 16))
-        levels = len(model_cfg.get("unet_dim_mult", [1, 2, 4, 4]))
         extension = configuration.get("text_to_video_bot", {})
         defaults, limits = extension.get("defaults", {}), extension.get("limits", {})
         known = {name: extension[name] for name in ("name", "licence", "draws", "upscale") if name in extension}
@@ -115,10 +113,9 @@ def read_card(model: str | Path = DEMO_MODEL) -> ModelCard:
         for name in ("frames", "width", "height", "steps"):
             if name in limits:
                 known[f"{name}_range"] = tuple(int(bound) for bound in limits[name])
-        return ModelCard(
-            **{"name": Path(model).name, "frames": max_frames, **known, **defaults},
-            # Every level but the last halves the latents, and a skip connection needs the same size on the way up.
-            size_multiple=LATENT_STRIDE * 2 ** (levels - 1),
-        )
+        card = ModelCard(**{"name": Path(model).name, "frames": max_frames, **known, **defaults})
+        # A folder whose own defaults lie outside its limits would refuse every prompt.
+        card.spec("", seed=0)
+        return card
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError([f"{path}: not a readable ModelScope configuration ({error!r})"]) from error

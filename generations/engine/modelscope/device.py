@@ -1,0 +1,49 @@
+"""Which processor renders, and what to say when there is none or its memory is full."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import torch
+
+from generations.engine.base import EngineError
+
+NOT_AVAILABLE = "The video model is not available right now."
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device for DEVICE's value: "auto" (a GPU when there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises EngineError with one line when the value is not one of these or the GPU is not there: a worker must stop at
+    its start, not fail job by job.
+    """
+    wanted = name.strip().lower()
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", wanted):
+        raise EngineError(f"DEVICE must be auto, cpu, cuda or cuda:N, not {name!r}.", public_reason=NOT_AVAILABLE)
+    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cpu" or (wanted == "auto" and not available):
+        return torch.device("cpu")
+    index = int(wanted.partition(":")[2] or 0)
+    if index >= available:
+        seen = f"torch {torch.__version__} sees {available or 'no'} CUDA GPU{'' if available == 1 else 's'}"
+        raise EngineError(f"DEVICE is {name}, but {seen} here.", public_reason=NOT_AVAILABLE)
+    return torch.device("cuda", index)
+
+
+@contextlib.contextmanager
+def out_of_memory_told(message: str, public_reason: str) -> Iterator[None]:
+    """Turn every way in which torch runs out of memory into one EngineError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # On the CPU torch raises a bare RuntimeError; on CUDA its subclass OutOfMemoryError.
+        text = str(error).lower()
+        full = "can't allocate memory" in text or "cannot allocate memory" in text or "not enough memory" in text
+        if not (full or isinstance(error, MemoryError | torch.OutOfMemoryError)):
+            raise
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        first_line = str(error).partition("\n")[0] or type(error).__name__
+        raise EngineError(f"{message}: {first_line}", public_reason=public_reason) from error

@@ -1,0 +1,167 @@
+"""The recipe from words to frames. Stands in for ModelScope's own pipeline, which no longer runs on current packages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from generations.engine.base import EngineError, StepCallback, VideoSpec
+from generations.engine.card import LATENT_STRIDE, InvalidSpec, read_card
+from generations.engine.modelscope import sampler
+from generations.engine.modelscope.autoencoder import decode
+from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
+from generations.engine.modelscope.device import NOT_AVAILABLE, choose_device, out_of_memory_told
+from generations.engine.modelscope.text_encoder import TextEncoder
+from generations.engine.modelscope.weights import load_networks
+
+BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
+TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
+
+
+class ModelScopeEngine:
+    """base.Engine on ModelScope's networks. Load one per process; use it from one thread."""
+
+    def __init__(self, model: str | Path, device: str = "auto", *, dtype: torch.dtype | None = None) -> None:
+        """Load a model folder. dtype: float32 on the CPU and float16 on CUDA unless given.
+
+        Raises CheckpointError with every fault of the folder, or EngineError (no such device, not enough memory).
+        """
+        self.device = choose_device(device)
+        self.dtype = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
+        if self.device.type == "cuda":
+            # The same request must give the same frames; the fastest convolution is not always a repeatable one.
+            torch.backends.cudnn.deterministic = True
+        self.card = read_card(model)
+        networks = load_networks(Path(model), self.device, self.dtype)
+        self.text_encoder = TextEncoder(networks.text_tower)
+        self.unet = networks.unet
+        self.autoencoder = networks.autoencoder
+        self.num_timesteps = networks.configuration.num_timesteps
+        self.alphas = sampler.alphas_cumprod(self.num_timesteps)
+
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+        """Return one array (frames, height, width, 3), uint8, RGB, per spec, in order.
+
+        Specs advance together, step by step, but each in its own pass through the networks: numbers must not depend
+        on who happens to share the batch. Raises EngineError, or whatever on_step raises.
+        """
+        # 1. Check inputs.
+        self._check(specs)
+        with (
+            out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG),
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
+        ):
+            # 2. Encode text: unconditional and conditional features per spec, (2, tokens, 1024).
+            contexts = [self.encode(spec.negative_prompt, spec.prompt) for spec in specs]
+
+            # 3. Timesteps.
+            visits = sampler.timesteps(specs[0].steps, self.num_timesteps)
+
+            # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
+            latents = [self.noise(spec) for spec in specs]
+
+            # 5. Denoising loop.
+            for done, (t, t_prev) in enumerate(visits, start=1):
+                for index, spec in enumerate(specs):
+                    unconditional, conditional = self.predict(latents[index], t, contexts[index]).split(1)
+                    prediction = sampler.guide(unconditional, conditional, spec.guidance_scale)
+                    latents[index] = sampler.ddim_step(prediction, t, t_prev, latents[index], self.alphas)
+                    _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
+                on_step(done, len(visits))
+
+            # 6. Decode, and 7. to 8 bits per channel.
+            return [self._to_frames(decode(self.autoencoder, z), spec) for z, spec in zip(latents, specs, strict=True)]
+
+    def encode(self, negative_prompt: str, prompt: str) -> Tensor:
+        """Return text features (2, tokens, 1024), float32: unconditional first, each encoded on its own."""
+        return torch.cat([self.text_encoder.encode([text]).float() for text in (negative_prompt, prompt)])
+
+    def noise(self, spec: VideoSpec) -> Tensor:
+        """Return latents (1, 4, frames, height/8, width/8), float32: the seed's noise, the same on every machine."""
+        generator = torch.Generator("cpu").manual_seed(spec.seed)
+        shape = (1, LATENT_CHANNELS, spec.frames, spec.height // LATENT_STRIDE, spec.width // LATENT_STRIDE)
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
+        """Return the noise estimates, float32, of latents (1, 4, F, h, w) at t: (B, 4, F, h, w) for context (B, tokens, 1024)."""
+        batch = len(context)
+        times = torch.full((batch,), t, dtype=torch.long, device=self.device)
+        prediction: Tensor = self.unet(latents.expand(batch, -1, -1, -1, -1), times, context)
+        return prediction.float()
+
+    def ignored_text(self, prompt: str) -> str:
+        """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
+        return self.text_encoder.ignored_text(prompt)
+
+    def self_test(self) -> None:
+        """Prove that words reach the network and pixels leave it; raises EngineError naming what does not work.
+
+        Catches a text tower run along the wrong axis, text that has no effect, and broken weights.
+        """
+        with (
+            out_of_memory_told(f"Not enough memory on {self.device} for the self-test", NOT_AVAILABLE),
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
+        ):
+            short, long = "a red circle", "a red circle moving left"
+            alone = self.text_encoder.encode([short]).float()
+            together = self.text_encoder.encode([long, short]).float()
+            expected = (1, self.text_encoder.tower.config.context_length, CONTEXT_DIM)
+            _require(tuple(alone.shape) == expected, f"text features are {tuple(alone.shape)}, expected {expected}")
+            _require(bool(torch.isfinite(together).all()), "text features are not finite")
+            scale = float(alone.abs().max())
+            _require(_distance(alone[0], together[1]) < 0.02 * scale, "a prompt's features depend on its batch")
+            # Start token and "a red circle" are the first four tokens of both; a causal tower sees no further.
+            _require(_distance(together[0, :4], together[1, :4]) < 0.02 * scale, "the text tower looks ahead")
+            _require(_distance(together[0], together[1]) > 0, "two prompts have the same text features")
+
+            spec = VideoSpec(prompt=short, seed=0, frames=2, width=64, height=64)
+            noise = self.noise(spec)
+            first, second = self.predict(noise, self.num_timesteps - 1, together).split(1)
+            _require(bool(torch.isfinite(first).all()), "non-finite output of the UNet")
+            _require(_distance(first, second) > 0, "two prompts with one seed give the same prediction")
+            pixels = decode(self.autoencoder, noise[:, :, :1])
+            _require(bool(torch.isfinite(pixels).all()), "non-finite output of the autoencoder")
+
+    def _check(self, specs: Sequence[VideoSpec]) -> None:
+        if not specs:
+            raise ValueError("render needs at least one spec")
+        if len({(spec.frames, spec.width, spec.height, spec.steps) for spec in specs}) > 1:
+            raise ValueError("specs rendered together must share frames, width, height and steps")
+        for spec in specs:
+            try:
+                self.card.check(spec)
+            except InvalidSpec as error:
+                raise EngineError(str(error), public_reason=str(error)) from error
+
+    def _to_frames(self, pixels: Tensor, spec: VideoSpec) -> npt.NDArray[np.uint8]:
+        _require_finite(pixels, "decoded frames", spec)
+        # As upstream's tensor2vid, but rounded where it cuts off.
+        levels = (pixels * 0.5 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+        frames: npt.NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        return frames
+
+
+def _require_finite(values: Tensor, what: str, spec: VideoSpec) -> None:
+    if not torch.isfinite(values).all():
+        message = f"non-finite output: {what} (seed {spec.seed}, guidance {spec.guidance_scale:g})"
+        raise EngineError(message, public_reason=BROKEN, retryable=True)
+
+
+def _require(condition: bool, complaint: str) -> None:
+    if not condition:
+        raise EngineError(f"Self-test failed: {complaint}.", public_reason=NOT_AVAILABLE)
+
+
+def _distance(first: Tensor, second: Tensor) -> float:
+    return float((first - second).abs().max())
+
+
+def _size(spec: VideoSpec) -> str:
+    return f"{spec.frames} frames of {spec.width}x{spec.height}"

@@ -1,0 +1,78 @@
+"""Words to features: the text tower of open_clip's CLIP alone, run the way ModelScope runs it.
+
+Upstream is FrozenOpenCLIPEmbedder in text_to_video_synthesis_model.py. It builds the 632 M-parameter visual tower to
+throw it away, and feeds sequence-first tensors to blocks that have been batch-first since open_clip 2.26.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Sequence
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from open_clip.transformer import LayerNorm, Transformer
+from torch import Tensor, nn
+
+from generations.engine.modelscope.configuration import TextTowerConfig
+
+# A word longer than this is cut inside when reporting what was ignored: scripts without spaces are one long "word".
+LONG_WORD = 24
+
+
+class TextTower(nn.Module):
+    """Parameters are named as in an open_clip CLIP checkpoint, so its text keys load strictly."""
+
+    def __init__(self, config: TextTowerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, config.width)
+        self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
+        self.transformer = Transformer(config.width, config.layers, config.heads, batch_first=True)
+        self.ln_final = LayerNorm(config.width)
+        self.text_projection = nn.Parameter(torch.empty(config.width, config.projection_dim))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return features (B, context_length, output_width) of tokens (B, context_length), int64. Batch first throughout."""
+        x = self.token_embedding(tokens) + self.positional_embedding
+        length = self.config.context_length
+        # Each token sees itself and those before it, padding included, as upstream.
+        mask = torch.full((length, length), float("-inf"), device=x.device, dtype=x.dtype).triu(1)
+        blocks = list(self.transformer.resblocks)
+        for block in blocks[:-1] if self.config.output_layer == "penultimate" else blocks:
+            x = block(x, attn_mask=mask)
+        x = self.ln_final(x)
+        return x @ self.text_projection if self.config.project_tokens else x
+
+
+class TextEncoder:
+    """Tokenizer and tower together."""
+
+    def __init__(self, tower: TextTower) -> None:
+        self.tower = tower
+        self.tokenizer = SimpleTokenizer(context_length=tower.config.context_length)
+        # The start and the end token take two places.
+        self.capacity = tower.config.context_length - 2
+
+    def encode(self, prompts: Sequence[str]) -> Tensor:
+        """Return features (prompts, context_length, output_width) in the tower's dtype, on its device."""
+        tokens = self.tokenizer(list(prompts))
+        features: Tensor = self.tower(tokens.to(self.tower.positional_embedding.device))
+        return features
+
+    def ignored_text(self, prompt: str) -> str:
+        """Return the tail of the prompt, as typed, that lies beyond the tower's context ("" when all of it is seen)."""
+        if self._fits(prompt):
+            return ""
+        # The tokenizer never joins across white space, so word by word the count only grows.
+        words = list(re.finditer(r"\S+", prompt))
+        word = words[bisect.bisect_left(words, True, key=lambda word: not self._fits(prompt[: word.end()]))]
+        start = word.start()
+        if len(word.group()) > LONG_WORD:
+            cuts = range(word.start(), word.end())
+            start = cuts[max(bisect.bisect_left(cuts, True, key=lambda cut: not self._fits(prompt[:cut])) - 1, 0)]
+        return prompt[start:].strip()
+
+    def _fits(self, text: str) -> bool:
+        return len(self.tokenizer.encode(text)) <= self.capacity
