@@ -111,6 +111,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "t2vsite.security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -176,8 +177,10 @@ REDIS_SOCKET = embedded_socket()
 EMBEDDED_REDIS = not os.environ.get("REDIS_URL")
 REDIS_URL = envurl("REDIS_URL", f"unix://{REDIS_SOCKET}?db=0", {"redis", "rediss", "unix"})
 
-# RQ ends a job that runs longer; the worker's own watchdog acts a minute later.
-RENDER_TIMEOUT_SECONDS = 1800
+# RQ ends a render that takes longer: ModelScope's own model needs most of an hour on a processor without a GPU.
+RENDER_TIMEOUT_SECONDS = 7200
+# A render that shows no step for so long hangs; then the worker process ends itself.
+STEP_TIMEOUT_SECONDS = 600
 
 RQ_QUEUES = {
     "gpu": {
@@ -189,6 +192,9 @@ RQ_QUEUES = {
         "REDIS_CLIENT_KWARGS": {"socket_timeout": 30, "socket_connect_timeout": 5},
     },
 }
+
+# django-rq lets every staff member see, requeue and delete jobs; generations.admin shows its pages to superusers only.
+RQ_SHOW_ADMIN_LINK = False
 
 # --- files ------------------------------------------------------------------------------------------------------------
 
@@ -239,6 +245,8 @@ AUTH_PASSWORD_VALIDATORS = [
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
+# Forms carry the token themselves; no script of ours reads the cookie.
+CSRF_COOKIE_HTTPONLY = True
 # Behind a TLS proxy that sets X-Forwarded-Proto; every CSRF_TRUSTED_ORIGINS entry with https says there is one.
 BEHIND_TLS = any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_TLS else None

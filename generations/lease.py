@@ -1,0 +1,94 @@
+"""Keeps a row's lease alive while the main thread computes, and ends the process when it hangs."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
+
+from generations.models import Generation
+
+logger = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+# A twelfth of the lease: one slow or lost renewal costs nothing.
+BEAT = 5.0
+# The supervisor restarts the process; the row's lease lapses and the sweep counts a worker death.
+HUNG = 70
+
+
+class LeaseKeeper(threading.Thread):
+    """A thread, because a step may keep the main thread busy for longer than the lease lasts.
+
+    A thread alone would keep a hung render alive for ever, so it also watches for signs of life.
+    """
+
+    def __init__(self, row: Generation, owner: str, *, beat: float = BEAT) -> None:
+        super().__init__(name=f"lease of #{row.pk}", daemon=True)
+        self.row = row
+        self.owner = owner
+        self.beat = beat
+        self.lost = threading.Event()
+        self._over = threading.Event()
+        self._last_sign = time.monotonic()
+
+    def __enter__(self) -> LeaseKeeper:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join(timeout=2 * self.beat)
+
+    def alive(self) -> None:
+        """The main thread shows that it moves."""
+        self._last_sign = time.monotonic()
+
+    def run(self) -> None:
+        try:
+            while not self._over.wait(self.beat):
+                if time.monotonic() - self._last_sign > settings.STEP_TIMEOUT_SECONDS:
+                    end_hung_process(f"#{self.row.pk} has not moved for {settings.STEP_TIMEOUT_SECONDS} s")
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        try:
+            if not self.row.renew_lease(self.owner):
+                self.lost.set()
+        except DatabaseError as error:
+            # The render goes on: the lease outlives a short outage, and every later write checks it anyway.
+            logger.warning("Could not renew the lease of #%s: %s", self.row.pk, type(error).__name__)
+            close_old_connections()
+
+
+def end_hung_process(reason: str) -> None:
+    """Nothing gentler stops a call that does not come back: a hung kernel ignores signals and exceptions."""
+    logger.critical("%s: ending this process", reason)
+    faulthandler.dump_traceback(sys.stderr, all_threads=True)
+    os._exit(HUNG)
+
+
+def patiently(ask: Callable[[], Answer], *, seconds: float = 300, pause: float = 1.0) -> Answer:
+    """Ask the database until it answers: a finished video must not be thrown away for a dropped connection."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except DatabaseError as error:
+            if connection.in_atomic_block or time.monotonic() > deadline:
+                raise
+            logger.warning("The database does not answer (%s); trying again", type(error).__name__)
+            close_old_connections()
+            time.sleep(pause)

@@ -1,0 +1,213 @@
+"""From a claimed row to a video in the storage: what a worker process does with one generation."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from django.utils import timezone
+from rq.timeouts import JobTimeoutException
+
+from generations import tasks
+from generations.engine import load_engine
+from generations.engine.base import Engine, EngineError, RenderCancelled
+from generations.engine.video import VideoFile, probe_encoder, write_poster, write_video
+from generations.lease import LeaseKeeper, patiently
+from generations.models import MAX_ATTEMPTS, Generation, media_token
+
+logger = logging.getLogger(__name__)
+
+# Who holds the leases: this process and no other, not even its successor under the same process id.
+OWNER = f"{socket.gethostname()[:60]}.{os.getpid()}.{secrets.token_hex(4)}"
+
+GENERAL_REASON = "Something went wrong while making this video. The operators can see what happened."
+TOO_SLOW = "This video took too long to make. Please ask for fewer frames, fewer steps or a smaller size."
+
+# Set from other threads and signal handlers; read after every step.
+shutdown_due = threading.Event()
+stop_pressed = threading.Event()
+
+
+class WorkerStopping(RenderCancelled):
+    """The process was asked to end and its grace time is over."""
+
+
+@functools.cache
+def engine() -> Engine:
+    """The model of this process, loaded on first use and never again."""
+    started = time.monotonic()
+    loaded = load_engine(settings.MODEL, settings.DEVICE)
+    logger.info("model loaded: %s in %.1f s", loaded.card.name, time.monotonic() - started)
+    return loaded
+
+
+def preload() -> None:
+    """Prove that this process can make videos, before it takes any job. Raises EngineError or CheckpointError."""
+    probe_encoder()
+    engine().self_test()
+
+
+def render_next(owner: str = OWNER) -> bool:
+    """Render the row whose turn it is; False when none is queued. Whatever happens to it is recorded in the row."""
+    maker = engine()
+    stop_pressed.clear()
+    row = Generation.objects.claim_next(owner)
+    if row is None:
+        return False
+    logger.info("#%s: rendering, attempt %s", row.pk, row.attempt)
+    try:
+        with LeaseKeeper(row, owner) as lease:
+            _render(row, maker, owner, lease)
+    except WorkerStopping:
+        if patiently(lambda: row.retry_later(owner, reason="the worker was stopped")):
+            tasks.ring(row)
+    except RenderCancelled:
+        # When the lease is gone this changes nothing: the row belongs to somebody else.
+        patiently(lambda: row.stopped(owner))
+    except EngineError as error:
+        reason = f"{error}"
+        if error.retryable and row.attempt < MAX_ATTEMPTS:
+            logger.warning("#%s: attempt %s failed and will be repeated: %s", row.pk, row.attempt, reason)
+            if patiently(lambda: row.retry_later(owner, reason=reason)):
+                tasks.ring(row)
+        else:
+            _fail(row, owner, error.public_reason, reason)
+    except DatabaseError:
+        # Nothing can be recorded. The lease lapses and the sweep takes over.
+        raise
+    except Exception as error:
+        _fail(row, owner, TOO_SLOW if isinstance(error, JobTimeoutException) else GENERAL_REASON, repr(error))
+    return True
+
+
+def _render(row: Generation, maker: Engine, owner: str, lease: LeaseKeeper) -> None:
+    started = time.monotonic()
+    spec = row.spec()
+    [frames] = maker.render([spec], StepReporter(row, owner, lease))
+    lease.alive()
+    with tempfile.TemporaryDirectory(prefix="render-", dir=workshop()) as folder:
+        facts = {**asdict(spec), "model": maker.card.name, "licence": maker.card.licence}
+        clip = write_video(frames, Path(folder) / "a.mp4", spec.fps, upscale=maker.card.upscale, metadata=facts)
+        poster = write_poster(frames[len(frames) // 2], Path(folder) / "a.jpg", upscale=maker.card.upscale)
+        lease.alive()
+        name = f"videos/{timezone.now():%Y/%m}/{media_token()}"
+        file = _keep(clip.path, f"{name}.mp4")
+        try:
+            poster_file = _keep(poster, f"{name}.jpg")
+        except BaseException:
+            default_storage.delete(file)
+            raise
+    _record(row, maker, owner, clip, file, poster_file, time.monotonic() - started)
+
+
+def _record(
+    row: Generation, maker: Engine, owner: str, clip: VideoFile, file: str, poster: str, seconds: float
+) -> None:
+    won = patiently(
+        lambda: row.succeed(
+            owner,
+            file=file,
+            poster=poster,
+            sha256=clip.sha256,
+            seconds=seconds,
+            video_width=clip.width,
+            video_height=clip.height,
+            duration=clip.duration,
+            model_name=maker.card.name[:200],
+            model_licence=maker.card.licence[:200],
+            ignored_text=maker.ignored_text(row.prompt),
+        )
+    )
+    # A commit whose answer was lost looks like a lost lease the second time, so the row itself is asked.
+    if won or patiently(lambda: Generation.objects.filter(pk=row.pk, file=file).exists()):
+        logger.info("#%s: finished in %.1f s", row.pk, seconds)
+        return
+    logger.warning("#%s: the lease was lost, the video is thrown away", row.pk)
+    default_storage.delete(file)
+    default_storage.delete(poster)
+
+
+def _fail(row: Generation, owner: str, public_reason: str, detail: str) -> None:
+    # PostgreSQL takes no NUL, and a runaway recursion would fill the row.
+    trace = traceback.format_exc().replace("\0", "")[-20_000:]
+    logger.error("#%s: failed: %s", row.pk, detail, exc_info=True)
+    patiently(
+        lambda: row.fail(owner, public_reason=public_reason, traceback=trace, detail=detail.replace("\0", "")[:500])
+    )
+
+
+class StepReporter:
+    """After every step: publish progress, renew the lease, and stop when somebody wants it."""
+
+    # An update per step would be most of the database's work, and nobody reads faster.
+    PAUSE = 0.5
+
+    def __init__(self, row: Generation, owner: str, lease: LeaseKeeper) -> None:
+        self.row = row
+        self.owner = owner
+        self.lease = lease
+        self._percent = 0
+        self._reported_at = float("-inf")
+
+    def __call__(self, done: int, total: int) -> None:
+        self.lease.alive()
+        if shutdown_due.is_set():
+            raise WorkerStopping
+        try:
+            if stop_pressed.is_set():
+                self.row.cancel(actor="stop button of the queue's page")
+            if self.row.cancel_wanted(self.owner) or self.lease.lost.is_set():
+                raise RenderCancelled
+            self._report(done, total)
+        except DatabaseError as error:
+            # A short outage must not cost the work done so far; the next step asks again.
+            logger.warning("#%s: no progress reported: %s", self.row.pk, type(error).__name__)
+            close_old_connections()
+
+    def _report(self, done: int, total: int) -> None:
+        # 100 is for the finished file: decoding and encoding are still to come.
+        percent = min(99, done * 100 // total)
+        now = time.monotonic()
+        if percent == self._percent or now - self._reported_at < self.PAUSE:
+            return
+        if not self.row.report_progress(self.owner, percent):
+            raise RenderCancelled
+        self._percent, self._reported_at = percent, now
+
+
+def _keep(path: Path, name: str) -> str:
+    with FinishedFile(path) as content:
+        return default_storage.save(name, content)
+
+
+class FinishedFile(File):  # type: ignore[type-arg]
+    """A file that the local storage may move instead of copy: it appears whole, or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path.open("rb"), name=path.name)
+        self._path = path
+
+    def temporary_file_path(self) -> str:
+        return str(self._path)
+
+
+def workshop() -> Path:
+    """A folder for unfinished files, on the media's own file system where that is local: a move must not copy."""
+    root = Path(default_storage.path("")) if isinstance(default_storage, FileSystemStorage) else settings.DATA_DIR
+    folder = Path(root) / ".unfinished"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
