@@ -1,0 +1,137 @@
+"""How the facts of a generation are shown, in the list and on its page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.utils.html import format_html
+
+from generations.admin.shared import link, pill, seconds, shortened
+from generations.models import Generation, Status
+from t2vsite.media import media_link
+
+FIELDSETS: Any = [
+    ("Prompt", {"fields": ["prompt", "negative_prompt", "ignored_text"]}),
+    (
+        "Parameters",
+        {
+            "fields": [
+                "seed",
+                "frames",
+                "size",
+                "fps",
+                "steps",
+                "guidance_scale",
+                "priority",
+                "model_name",
+                "model_licence",
+            ]
+        },
+    ),
+    (
+        "Rendering",
+        {
+            "fields": [
+                "attempt",
+                "worker_deaths",
+                "owner",
+                "lease_until",
+                "progress",
+                "cancel_requested_at",
+                "created_at",
+                "queued_at",
+                "started_at",
+                "finished_at",
+                "waited",
+                "rendered_in",
+                "created_by",
+                "reviewed_by",
+            ]
+        },
+    ),
+    ("File", {"fields": ["file_name", "video_size", "duration", "sha256"]}),
+    (
+        "Delivery",
+        {
+            "fields": [
+                "delivery",
+                "public_error",
+                "delivery_attempts",
+                "delivery_error",
+                "deliver_after",
+                "delivered_at",
+                "delivery_owner",
+                "delivery_lease_until",
+                "chat_id",
+                "thread_id",
+                "prompt_message_id",
+                "status_message_id",
+                "status_text",
+                "delivered_message_id",
+                "file_id",
+                "request_key",
+            ]
+        },
+    ),
+]
+METHODS = ["size", "waited", "rendered_in", "file_name", "video_size"]
+
+
+class GenerationFacts:
+    """The columns. Every text from outside goes through format_html or Django's own escaping."""
+
+    @admin.display(description="Poster")
+    def thumbnail(self, row: Generation) -> str:
+        if not row.poster:
+            return format_html('<span class="poster poster-none" aria-hidden="true"></span>')
+        return format_html(
+            '<img class="poster" src="{}" alt="Poster of #{}" width="64" height="64" loading="lazy">',
+            media_link(row.poster.name or ""),
+            row.pk,
+        )
+
+    @admin.display(description="Status", ordering="status")
+    def status_pill(self, row: Generation) -> str:
+        label = row.get_status_display()
+        if row.status == Status.RUNNING:
+            label = "Stopping" if row.cancel_requested_at else f"{label} {row.progress} %"
+        return pill(row.status, label)
+
+    @admin.display(description="Delivery", ordering="delivery")
+    def delivery_pill(self, row: Generation) -> str:
+        return pill(row.delivery, row.get_delivery_display())
+
+    @admin.display(description="Prompt")
+    def short_prompt(self, row: Generation) -> str:
+        return link(row, f"#{row.pk} {shortened(row.prompt)}")
+
+    @admin.display(description="Person")
+    def person(self, row: Generation) -> str:
+        name = link(row.requester, shortened(str(row.requester), 30))
+        return format_html("{} {}", name, pill("banned", "Banned")) if row.requester.is_banned else name
+
+    @admin.display(description="Waited")
+    def waited(self, row: Generation) -> str:
+        """From the message to the start of rendering."""
+        return seconds((row.started_at - row.created_at).total_seconds() if row.started_at else None)
+
+    @admin.display(description="Rendered in")
+    def rendered_in(self, row: Generation) -> str:
+        return seconds(row.render_seconds)
+
+    @admin.display(description="Size")
+    def size(self, row: Generation) -> str:
+        return f"{row.width}×{row.height}"
+
+    @admin.display(description="Size of the video")
+    def video_size(self, row: Generation) -> str:
+        return f"{row.video_width}×{row.video_height}" if row.video_width else "–"
+
+    @admin.display(description="File")
+    def file_name(self, row: Generation) -> str:
+        # Not Django's own link: the storage's addresses are not served without a signature.
+        return row.file.name or "–"
+
+    def links(self, row: Generation) -> dict[str, str]:
+        return {"video_link": media_link(row.file.name or ""), "poster_link": media_link(row.poster.name or "")}

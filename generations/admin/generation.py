@@ -1,0 +1,312 @@
+"""Generations: the list, the page of one, and its levers. Everything a machine wrote is only shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from generations import services
+from generations.admin import facts
+from generations.admin.levers import LEVERS, RerunForm, is_held
+from generations.admin.shared import (
+    MAX_AT_ONCE,
+    STYLE,
+    BoundedPaginator,
+    GenerationModelAdmin,
+    ReasonForm,
+    form_page,
+    link,
+)
+from generations.engine.card import InvalidSpec
+from generations.models import Delivery, Generation
+from generations.prompts import PromptRefused
+
+# A row names at most this many re-runs; the list can be searched for more.
+CHILDREN_SHOWN = 20
+
+
+class BannedFilter(admin.SimpleListFilter):
+    title = "requester"
+    parameter_name = "requester_banned"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Banned"), ("no", "Not banned")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(requester__banned_at__isnull=self.value() == "no")
+
+
+@admin.register(Generation)
+class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
+    list_display = [
+        "thumbnail",
+        "status_pill",
+        "short_prompt",
+        "person",
+        "seed",
+        "created_at",
+        "waited",
+        "rendered_in",
+        "delivery_pill",
+    ]
+    list_display_links = None
+    list_filter = ["status", "delivery", "created_at", BannedFilter]
+    list_select_related = ["requester"]
+    list_per_page = 50
+    search_fields = [
+        "prompt",
+        "requester__display_name",
+        "requester__username",
+        "requester__user_id__startswith",
+    ]
+    search_help_text = "Words of the prompt, or the person's name or number."
+    # By anything but age, a million rows would be sorted for each page.
+    sortable_by = ["created_at"]
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    fieldsets = facts.FIELDSETS
+    readonly_fields = facts.METHODS
+    change_list_template = "generations/admin/list.html"
+    change_form_template = "generations/admin/generation.html"
+    actions = [
+        "approve_selected",
+        "reject_selected",
+        "cancel_selected",
+        "rerun_same_selected",
+        "rerun_new_selected",
+        "resend_selected",
+    ]
+
+    class Media:
+        css = STYLE
+
+    # --- who may do what
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Generation | None = None) -> bool:
+        """History is never edited: Django's own form stays read-only for everybody."""
+        return False
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """The levers are what "change" means here."""
+        return request.user.has_perm("generations.change_generation")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Generation | None = None) -> bool:
+        """Never while somebody still waits for the answer."""
+        untold = obj is not None and (
+            not obj.is_finished or obj.delivery in (Delivery.HELD, Delivery.WAITING, Delivery.SENDING)
+        )
+        return not untold and super().has_delete_permission(request, obj)
+
+    # --- the page of one generation
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+            return self.admin_site.admin_view(view)
+
+        return [
+            path("<int:pk>/reject/", page(self.reject_view), name="generations_generation_reject"),
+            path("<int:pk>/rerun/", page(self.rerun_view), name="generations_generation_rerun"),
+            path("<int:pk>/do/<slug:name>/", page(self.lever_view), name="generations_generation_lever"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj: Generation | None = kwargs.get("obj")
+        if obj is not None:
+            children = list(obj.children.order_by("-pk")[: CHILDREN_SHOWN + 1])
+            context |= {
+                "levers": {name: lever for name, lever in LEVERS.items() if lever.offered(obj)},
+                "can_operate": self.has_operate_permission(request),
+                "can_reject": is_held(obj),
+                "status_pill": self.status_pill(obj),
+                "delivery_pill": self.delivery_pill(obj),
+                "person": self.person(obj),
+                "waited": self.waited(obj),
+                "rendered_in": self.rendered_in(obj),
+                "children": children[:CHILDREN_SHOWN],
+                "more_children": len(children) > CHILDREN_SHOWN,
+                "events": obj.events.all(),
+                **self.links(obj),
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @method_decorator(require_POST)
+    def lever_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
+        generation = self._target(request, pk)
+        if name not in LEVERS:
+            raise Http404
+        try:
+            new = self._pull(request, generation, name)
+        except (InvalidSpec, PromptRefused) as error:
+            # The model or its range is another one since; the form lets the operator choose legal values.
+            self.message_user(request, f"It cannot be rendered as it was: {error}", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:generations_generation_rerun", args=[pk]))
+        if not new:
+            self.message_user(request, f"{LEVERS[name].label}: the state has changed meanwhile.", messages.WARNING)
+        elif new is True:
+            self.message_user(request, f"{LEVERS[name].done}.", messages.SUCCESS)
+        else:
+            self._say_queued(request, [new])
+        return HttpResponseRedirect(self._address(generation))
+
+    def reject_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        generation = self._target(request, pk)
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+            self._reject(request, [generation], form.cleaned_data["reason"])
+            return HttpResponseRedirect(self._address(generation))
+        return self._form_page(request, generation, form, title=f"Reject {generation}", button="Reject")
+
+    def rerun_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        generation = self._target(request, pk)
+        form = RerunForm(request.POST or None, initial=RerunForm.values_of(generation))
+        if form.is_valid():
+            try:
+                new = services.rerun(generation, by=self._operator(request), **form.cleaned_data)
+            except PromptRefused as error:
+                form.add_error("prompt", str(error))
+            except InvalidSpec as error:
+                form.add_error(error.field if error.field in form.fields else None, str(error))
+            else:
+                self.log_change(request, generation, f"Re-run with changes as #{new.pk}.")
+                self._say_queued(request, [new])
+                return HttpResponseRedirect(self._address(new))
+        return self._form_page(request, generation, form, title=f"Re-run {generation}", button="Queue it")
+
+    # --- actions on the list
+
+    @admin.action(description="Approve", permissions=["operate"])
+    def approve_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "approve")
+
+    @admin.action(description="Reject…", permissions=["operate"])
+    def reject_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> HttpResponse | None:
+        if self._too_many(request, queryset):
+            return None
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        if form.is_valid():
+            self._reject(request, queryset, form.cleaned_data["reason"])
+            return None
+        return form_page(
+            self.admin_site,
+            request,
+            Generation,
+            title=f"Reject {queryset.count()} prompts",
+            form=form,
+            button="Reject",
+            back=request.get_full_path(),
+            rows=queryset,
+            action="reject_selected",
+        )
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "cancel")
+
+    @admin.action(description="Re-run, same seed", permissions=["operate"])
+    def rerun_same_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "rerun-same")
+
+    @admin.action(description="Re-run, new seed", permissions=["operate"])
+    def rerun_new_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "rerun-new")
+
+    @admin.action(description="Send again", permissions=["operate"])
+    def resend_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "resend")
+
+    # --- how the levers work
+
+    def _target(self, request: HttpRequest, pk: int) -> Generation:
+        if not self.has_operate_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(Generation.objects.select_related("requester"), pk=pk)
+
+    def _pull(self, request: HttpRequest, generation: Generation, name: str) -> Generation | bool:
+        lever = LEVERS[name]
+        outcome = lever.pull(generation, self._operator(request))
+        if outcome:
+            made = "" if outcome is True else f" as #{outcome.pk}"
+            self.log_change(request, generation, f"{lever.done}{made}.")
+        return outcome
+
+    def _pull_each(self, request: HttpRequest, queryset: QuerySet[Generation], name: str) -> None:
+        if self._too_many(request, queryset):
+            return
+        changed, unchanged, made = 0, 0, list[Generation]()
+        # Oldest first, so that re-runs queue in the order in which people asked.
+        for generation in queryset.select_related("requester").order_by("pk"):
+            try:
+                outcome = self._pull(request, generation, name)
+            except (InvalidSpec, PromptRefused) as error:
+                self.message_user(request, f"#{generation.pk}: {error}", messages.ERROR)
+                continue
+            changed, unchanged = changed + bool(outcome), unchanged + (not outcome)
+            if isinstance(outcome, Generation):
+                made.append(outcome)
+        if made:
+            self._say_queued(request, made)
+        elif changed:
+            self.message_user(request, f"{LEVERS[name].done}: {changed}.", messages.SUCCESS)
+        self._say_unchanged(request, unchanged)
+
+    def _reject(self, request: HttpRequest, rows: QuerySet[Generation] | list[Generation], reason: str) -> None:
+        by = self._operator(request)
+        rejected = [row for row in rows if services.reject(row, by=by, reason=reason)]
+        for row in rejected:
+            self.log_change(request, row, f"Rejected: {reason}")
+        if rejected:
+            self.message_user(request, f"Rejected: {len(rejected)}. The reason is sent.", messages.SUCCESS)
+        self._say_unchanged(request, len(rows) - len(rejected))
+
+    def _too_many(self, request: HttpRequest, queryset: QuerySet[Generation]) -> bool:
+        too_many = queryset[: MAX_AT_ONCE + 1].count() > MAX_AT_ONCE
+        if too_many:
+            self.message_user(request, f"Choose at most {MAX_AT_ONCE} rows at a time.", messages.ERROR)
+        return too_many
+
+    def _say_queued(self, request: HttpRequest, rows: list[Generation]) -> None:
+        for row in rows[:CHILDREN_SHOWN]:
+            self.message_user(request, format_html("Queued as {}.", link(row, f"#{row.pk}")), messages.SUCCESS)
+        if len(rows) > CHILDREN_SHOWN:
+            self.message_user(request, f"And {len(rows) - CHILDREN_SHOWN} more.", messages.SUCCESS)
+
+    def _say_unchanged(self, request: HttpRequest, count: int) -> None:
+        if count:
+            self.message_user(request, f"Left as they were, because their state does not allow it: {count}.", "warning")
+
+    def _form_page(
+        self, request: HttpRequest, generation: Generation, form: forms.Form, *, title: str, button: str
+    ) -> HttpResponse:
+        back = self._address(generation)
+        return form_page(self.admin_site, request, Generation, title=title, form=form, button=button, back=back)
+
+    @staticmethod
+    def _operator(request: HttpRequest) -> services.Operator:
+        # admin_view lets nobody in who is not logged in.
+        assert request.user.is_authenticated
+        return request.user
+
+    @staticmethod
+    def _address(generation: Generation) -> str:
+        return reverse("admin:generations_generation_change", args=[generation.pk])

@@ -1,0 +1,91 @@
+"""What an operator can do with one generation: its name in addresses, when it is offered, and the service behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+
+from generations import prompts, services
+from generations.admin.shared import MultilineField
+from generations.engine.base import MAX_SEED
+from generations.models import Delivery, Generation, Status
+from generations.services import Operator
+
+Outcome = Generation | bool
+"""A new row, or whether anything changed."""
+
+
+@dataclass(frozen=True)
+class Lever:
+    label: str
+    done: str
+    """What is recorded and said when it worked."""
+    offered: Callable[[Generation], bool]
+    pull: Callable[[Generation, Operator], Outcome]
+
+
+def is_held(generation: Generation) -> bool:
+    return generation.status == Status.PENDING_REVIEW
+
+
+def can_be_cancelled(generation: Generation) -> bool:
+    return not generation.is_finished and generation.cancel_requested_at is None
+
+
+def can_be_resent(generation: Generation) -> bool:
+    return generation.delivery in (Delivery.UNKNOWN, Delivery.UNDELIVERABLE)
+
+
+LEVERS: dict[str, Lever] = {
+    "approve": Lever(
+        label="Approve",
+        done="Approved",
+        offered=is_held,
+        pull=lambda generation, by: services.approve(generation, by=by),
+    ),
+    "cancel": Lever(
+        label="Cancel",
+        done="Cancel requested",
+        offered=can_be_cancelled,
+        pull=lambda generation, by: services.cancel(generation, by=by),
+    ),
+    "rerun-same": Lever(
+        label="Re-run, same seed",
+        done="Re-run with the same seed",
+        offered=lambda generation: True,
+        pull=lambda generation, by: services.rerun(generation, by=by, seed="same"),
+    ),
+    "rerun-new": Lever(
+        label="Re-run, new seed",
+        done="Re-run with a new seed",
+        offered=lambda generation: True,
+        pull=lambda generation, by: services.rerun(generation, by=by, seed="new"),
+    ),
+    "resend": Lever(
+        label="Send again",
+        done="To be sent again",
+        offered=can_be_resent,
+        pull=lambda generation, by: services.resend(generation, by=by),
+    ),
+}
+
+
+class RerunForm(forms.Form):
+    """Every value that decides what a clip looks like. The model card says what is legal, inside services.rerun."""
+
+    prompt = MultilineField(rows=4)
+    negative_prompt = MultilineField(rows=2, required=False, max_length=prompts.MAX_CHARACTERS)
+    seed = forms.IntegerField(validators=[MinValueValidator(0), MaxValueValidator(MAX_SEED)])
+    frames = forms.IntegerField()
+    width = forms.IntegerField(help_text="Pixels, as rendered.")
+    height = forms.IntegerField(help_text="Pixels, as rendered.")
+    steps = forms.IntegerField()
+    guidance_scale = forms.FloatField()
+
+    @classmethod
+    def values_of(cls, generation: Generation) -> dict[str, Any]:
+        return {name: getattr(generation, name) for name in cls.base_fields}

@@ -1,0 +1,215 @@
+"""People who type prompts: what they used today, notes, ban and unban."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from generations import limits, services
+from generations.admin.shared import (
+    MAX_AT_ONCE,
+    STYLE,
+    BoundedPaginator,
+    ReasonForm,
+    RequesterModelAdmin,
+    form_page,
+    link,
+    pill,
+    shortened,
+)
+from generations.models import COUNTED, Generation, Policy, Requester
+
+
+class StandingFilter(admin.SimpleListFilter):
+    title = "standing"
+    parameter_name = "banned"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Banned"), ("no", "Not banned")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return (
+            queryset if self.value() not in ("yes", "no") else queryset.filter(banned_at__isnull=self.value() == "no")
+        )
+
+
+@admin.register(Requester)
+class RequesterAdmin(RequesterModelAdmin):
+    list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
+    list_display_links = None
+    list_filter = [StandingFilter, "created_at"]
+    list_per_page = 50
+    search_fields = ["display_name", "username", "user_id__startswith", "notes"]
+    search_help_text = "Name, number or notes."
+    sortable_by = ["created_at", "last_served_at"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    fieldsets = [
+        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
+        ("Standing", {"fields": ["standing", "banned_at", "ban_reason", "usage", "last_served_at", "prompts"]}),
+        (None, {"fields": ["notes"]}),
+    ]
+    readonly_fields = [
+        "display_name",
+        "username",
+        "user_id",
+        "language_code",
+        "created_at",
+        "standing",
+        "banned_at",
+        "ban_reason",
+        "usage",
+        "last_served_at",
+        "prompts",
+    ]
+    change_list_template = "generations/admin/list.html"
+    change_form_template = "generations/admin/requester.html"
+    actions = ["ban_selected", "unban_selected"]
+
+    class Media:
+        css = STYLE
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    # --- what is shown
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Requester]:
+        # As limits.usage_today, for a page of people in one query. A subquery: a join would group all of them first.
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        used = (
+            Generation.objects.filter(requester=OuterRef("pk"), created_by=None)
+            .filter(status__in=COUNTED, created_at__gte=midnight)
+            .order_by()
+            .values("requester")
+            .annotate(number=Count("pk"))
+            .values("number")
+        )
+        return super().get_queryset(request).annotate(used_today=Coalesce(Subquery(used), 0))
+
+    @admin.display(description="Today")
+    def used_today(self, row: Requester) -> int:
+        used: int = row.used_today  # type: ignore[attr-defined] # get_queryset adds it
+        return used
+
+    @admin.display(description="Name")
+    def name(self, row: Requester) -> str:
+        return link(row, shortened(str(row), 40))
+
+    @admin.display(description="Standing")
+    def standing(self, row: Requester) -> str:
+        return pill("banned", "Banned") if row.is_banned else pill("free", "May submit")
+
+    @admin.display(description="Videos today")
+    def usage(self, row: Requester) -> str:
+        usage = limits.usage_today(row, Policy.current())
+        resets = timezone.localtime(usage.resets_at).strftime("%H:%M %Z")
+        return f"{usage.used} of {usage.limit}, counted anew at {resets}" if usage.limit else f"{usage.used}, no limit"
+
+    @admin.display(description="Prompts")
+    def prompts(self, row: Requester) -> str:
+        address = reverse("admin:generations_generation_changelist")
+        return format_html('<a href="{}?q={}">All prompts of this person</a>', address, row.user_id)
+
+    # --- ban and unban
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view
+        return [
+            path("<int:pk>/ban/", page(self.ban_view), name="generations_requester_ban"),
+            path("<int:pk>/unban/", page(self.unban_view), name="generations_requester_unban"),
+            *super().get_urls(),
+        ]
+
+    def ban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        requester = self._target(request, pk)
+        form = ReasonForm(request.POST or None)
+        if form.is_valid():
+            self._ban(request, [requester], form.cleaned_data["reason"])
+            return HttpResponseRedirect(self._address(requester))
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Ban {requester}",
+            form=form,
+            button="Ban",
+            back=self._address(requester),
+        )
+
+    @method_decorator(require_POST)
+    def unban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        requester = self._target(request, pk)
+        self._unban(request, [requester])
+        return HttpResponseRedirect(self._address(requester))
+
+    @admin.action(description="Ban…", permissions=["change"])
+    def ban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
+        if self._too_many(request, queryset):
+            return None
+        form = ReasonForm(request.POST if "reason" in request.POST else None)
+        if form.is_valid():
+            self._ban(request, queryset, form.cleaned_data["reason"])
+            return None
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Ban {queryset.count()} people",
+            form=form,
+            button="Ban",
+            back=request.get_full_path(),
+            rows=queryset,
+            action="ban_selected",
+        )
+
+    @admin.action(description="Unban", permissions=["change"])
+    def unban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        if not self._too_many(request, queryset):
+            self._unban(request, queryset)
+
+    # --- how they work
+
+    def _target(self, request: HttpRequest, pk: int) -> Requester:
+        requester = get_object_or_404(Requester, pk=pk)
+        if not self.has_change_permission(request, requester):
+            raise PermissionDenied
+        return requester
+
+    def _ban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester], reason: str) -> None:
+        assert request.user.is_authenticated
+        stopped = 0
+        for person in people:
+            stopped += services.ban(person, by=request.user, reason=reason)
+            self.log_change(request, person, f"Banned: {reason}")
+        self.message_user(request, f"Banned: {len(people)}. Prompts stopped: {stopped}.", messages.SUCCESS)
+
+    def _unban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester]) -> None:
+        assert request.user.is_authenticated
+        for person in people:
+            services.unban(person, by=request.user)
+            self.log_change(request, person, "Unbanned.")
+        self.message_user(request, f"Unbanned: {len(people)}.", messages.SUCCESS)
+
+    def _too_many(self, request: HttpRequest, queryset: QuerySet[Requester]) -> bool:
+        too_many = queryset[: MAX_AT_ONCE + 1].count() > MAX_AT_ONCE
+        if too_many:
+            self.message_user(request, f"Choose at most {MAX_AT_ONCE} rows at a time.", messages.ERROR)
+        return too_many
+
+    @staticmethod
+    def _address(requester: Requester) -> str:
+        return reverse("admin:generations_requester_change", args=[requester.pk])

@@ -1,0 +1,63 @@
+"""The policy: one row, so its address is the form. A saved change binds the next message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from generations import prompts
+from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm
+from generations.models import Policy
+from generations.prompts import PromptRefused
+
+# A chat message holds 4096 UTF-16 units, an emoji takes two, and the bot adds lines of its own.
+GREETING_CHARACTERS = 1500
+
+
+class PolicyForm(PolicyModelForm):
+    greeting = MultilineField(rows=6, max_length=GREETING_CHARACTERS, help_text="Answer to /start and /hello.")
+
+    class Meta:
+        model = Policy
+        fields = ["greeting", "review", "daily_limit", "waiting_limit", "queue_limit"]
+        widgets = {"review": forms.RadioSelect}
+
+    def clean_greeting(self) -> str:
+        try:
+            return prompts.clean(self.cleaned_data["greeting"])
+        except PromptRefused as error:
+            # Telegram refuses a message without visible text, and /start would stay without an answer.
+            raise ValidationError("The greeting needs some text that can be seen.") from error
+
+
+@admin.register(Policy)
+class PolicyAdmin(PolicyModelAdmin):
+    form = PolicyForm
+    readonly_fields = ["updated_at", "updated_by"]
+    fieldsets = [
+        (None, {"fields": ["greeting"]}),
+        ("Review", {"fields": ["review"]}),
+        ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Last change", {"fields": [("updated_at", "updated_by")]}),
+    ]
+
+    class Media:
+        css = STYLE
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Policy | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:generations_policy_change", args=[Policy.current().pk]))
+
+    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
+        obj.updated_by = request.user  # type: ignore[assignment] # nobody gets here without logging in
+        super().save_model(request, obj, form, change)

@@ -1,0 +1,119 @@
+"""What several admin pages use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator
+
+from generations.models import Generation, Policy, Requester
+
+STYLE = {"all": ["generations/admin.css"]}
+if TYPE_CHECKING:
+    # These classes take a parameter in their stubs only.
+    RowPaginator = Paginator[Any]
+    RequesterModelAdmin = ModelAdmin[Requester]
+    GenerationModelAdmin = ModelAdmin[Generation]
+    PolicyModelAdmin = ModelAdmin[Policy]
+    PolicyModelForm = forms.ModelForm[Policy]
+else:
+    RowPaginator = Paginator
+    RequesterModelAdmin = GenerationModelAdmin = PolicyModelAdmin = ModelAdmin
+    PolicyModelForm = forms.ModelForm
+
+# An action is one transaction per row; more would outlast the web server's patience.
+MAX_AT_ONCE = 200
+
+
+class BoundedPaginator(RowPaginator):
+    """Counts no further than this many rows: counting a million takes seconds, and nobody leafs through them."""
+
+    most = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return rows.order_by()[: self.most].count()
+        return len(rows)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=200, widget=forms.Textarea(attrs={"rows": 3, "cols": 60}), help_text="The person is told this."
+    )
+
+
+class MultilineField(forms.CharField):
+    """Text as typed: spaces stay, and a browser's line ends become those of the chat."""
+
+    def __init__(self, *, rows: int, **options: Any) -> None:
+        widget = forms.Textarea(attrs={"rows": rows, "cols": 80})
+        super().__init__(strip=False, widget=widget, **options)
+
+    def to_python(self, value: object) -> str | None:
+        text: str | None = super().to_python(value)
+        return text.replace("\r\n", "\n") if text else text
+
+
+def form_page(
+    site: AdminSite,
+    request: HttpRequest,
+    model: type[Model],
+    *,
+    title: str,
+    form: forms.Form,
+    button: str,
+    back: str,
+    rows: QuerySet[Any] | None = None,
+    action: str = "",
+) -> TemplateResponse:
+    """A page with one form. With rows and action it is the second step of a bulk action."""
+    context = {
+        **site.each_context(request),
+        "title": title,
+        "opts": model._meta,
+        "form": form,
+        "button": button,
+        "back": back,
+        "rows": rows,
+        "action": action,
+    }
+    return TemplateResponse(request, "generations/admin/form_page.html", context)
+
+
+def pill(kind: str, label: str) -> SafeString:
+    return format_html('<span class="pill pill-{}">{}</span>', kind, label)
+
+
+def link(row: Model, label: str) -> SafeString:
+    """To the row's own page. bdi: a name may hold characters that turn the text around it."""
+    address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+    return format_html('<a href="{}"><bdi>{}</bdi></a>', address, label)
+
+
+def shortened(text: str, characters: int = 90) -> str:
+    return Truncator(" ".join(text.split())).chars(characters)
+
+
+def seconds(value: float | None) -> str:
+    """12 s, 3 min 20 s, 2 h 5 min."""
+    if value is None:
+        return "–"
+    whole = round(value)
+    if whole < 60:
+        return f"{value:.1f} s" if whole < 10 else f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
