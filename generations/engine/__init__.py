@@ -1,4 +1,4 @@
-"""Makes videos from words: base.py (the promise), card.py (what a model says of itself), video.py (the mp4), modelscope/."""
+"""Makes videos from words: base.py (the promise), card.py (what a model says of itself), video.py, modelscope/."""
 
 from __future__ import annotations
 

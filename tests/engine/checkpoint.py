@@ -23,10 +23,10 @@ DDCONFIG: dict[str, Any] = {
     "ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0,
 }  # fmt: skip
 UNET: dict[str, Any] = {
-    "in_dim": 4, "dim": 32, "y_dim": 768, "context_dim": 1024, "out_dim": 4, "dim_mult": [1, 2, 2], "num_heads": 2,
-    "head_dim": 32, "num_res_blocks": 1, "attn_scales": [0.5, 0.25], "dropout": 0.1, "temporal_attention": True,
+    "in_dim": 4, "dim": 32, "y_dim": 768, "context_dim": 1024, "out_dim": 4, "dim_mult": [1, 2], "num_heads": 2,
+    "head_dim": 32, "num_res_blocks": 1, "attn_scales": [1, 0.5], "dropout": 0.1, "temporal_attention": True,
 }  # fmt: skip
-TOWER: dict[str, Any] = {"width": 64, "heads": 2, "layers": 3, "project_tokens": True, "projection_dim": 1024}
+TOWER: dict[str, Any] = {"width": 32, "heads": 2, "layers": 3, "project_tokens": True, "projection_dim": 1024}
 VOCABULARY = 49408
 
 
@@ -54,7 +54,7 @@ def upstream_autoencoder() -> nn.Module:
 
 def open_clip_text_tower() -> nn.Module:
     return open_clip.transformer.TextTransformer(
-        context_length=77, vocab_size=VOCABULARY, width=64, heads=2, layers=3, output_dim=1024
+        context_length=77, vocab_size=VOCABULARY, width=32, heads=2, layers=3, output_dim=1024
     )
 
 

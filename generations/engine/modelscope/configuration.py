@@ -160,7 +160,9 @@ def _faults(configuration: Configuration, model_cfg: dict[str, Any]) -> list[str
         faults.append(f"num_timesteps must be a whole number of at least 100, not {configuration.num_timesteps!r}")
     levels = len(configuration.autoencoder["ch_mult"])
     if 2 ** (levels - 1) != LATENT_STRIDE:
-        faults.append(f"autoencoder.ch_mult has {levels} levels; latents are 1/{LATENT_STRIDE} of a side, so 4 are needed")
+        faults.append(
+            f"autoencoder.ch_mult has {levels} levels; latents are 1/{LATENT_STRIDE} of a side, so 4 are needed"
+        )
     if configuration.autoencoder["z_channels"] != LATENT_CHANNELS or not configuration.autoencoder["double_z"]:
         faults.append(f"autoencoder must have z_channels {LATENT_CHANNELS} and double_z true")
     return faults

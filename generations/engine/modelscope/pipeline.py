@@ -1,4 +1,4 @@
-"""The recipe from words to frames. Stands in for ModelScope's own pipeline, which no longer runs on current packages."""
+"""The recipe from words to frames. Replaces ModelScope's own pipeline, which no longer runs on current packages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ModelScopeEngine:
             # 5. Denoising loop.
             for done, (t, t_prev) in enumerate(visits, start=1):
                 for index, spec in enumerate(specs):
-                    unconditional, conditional = self.predict(latents[index], t, contexts[index]).split(1)
+                    unconditional, conditional = self.predict(latents[index], t, contexts[index]).chunk(2)
                     prediction = sampler.guide(unconditional, conditional, spec.guidance_scale)
                     latents[index] = sampler.ddim_step(prediction, t, t_prev, latents[index], self.alphas)
                     _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
@@ -89,7 +89,7 @@ class ModelScopeEngine:
         return torch.randn(shape, generator=generator).to(self.device)
 
     def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
-        """Return the noise estimates, float32, of latents (1, 4, F, h, w) at t: (B, 4, F, h, w) for context (B, tokens, 1024)."""
+        """Return noise estimates (B, 4, F, h, w), float32, of latents (1, 4, F, h, w) at t for context (B, tokens, 1024)."""
         batch = len(context)
         times = torch.full((batch,), t, dtype=torch.long, device=self.device)
         prediction: Tensor = self.unet(latents.expand(batch, -1, -1, -1, -1), times, context)
@@ -116,14 +116,14 @@ class ModelScopeEngine:
             _require(tuple(alone.shape) == expected, f"text features are {tuple(alone.shape)}, expected {expected}")
             _require(bool(torch.isfinite(together).all()), "text features are not finite")
             scale = float(alone.abs().max())
-            _require(_distance(alone[0], together[1]) < 0.02 * scale, "a prompt's features depend on its batch")
+            _require(_distance(alone[0], together[1]) <= 0.02 * scale, "a prompt's features depend on its batch")
             # Start token and "a red circle" are the first four tokens of both; a causal tower sees no further.
-            _require(_distance(together[0, :4], together[1, :4]) < 0.02 * scale, "the text tower looks ahead")
+            _require(_distance(together[0, :4], together[1, :4]) <= 0.02 * scale, "the text tower looks ahead")
             _require(_distance(together[0], together[1]) > 0, "two prompts have the same text features")
 
             spec = VideoSpec(prompt=short, seed=0, frames=2, width=64, height=64)
             noise = self.noise(spec)
-            first, second = self.predict(noise, self.num_timesteps - 1, together).split(1)
+            first, second = self.predict(noise, self.num_timesteps - 1, together).chunk(2)
             _require(bool(torch.isfinite(first).all()), "non-finite output of the UNet")
             _require(_distance(first, second) > 0, "two prompts with one seed give the same prediction")
             pixels = decode(self.autoencoder, noise[:, :, :1])

@@ -1,6 +1,6 @@
 """DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502) as ModelScope runs it. Pure functions, no state.
 
-Upstream is GaussianDiffusion in modelscope/models/multi_modal/video_synthesis/diffusion.py; tests hold these equal to it.
+Upstream is GaussianDiffusion in modelscope/models/multi_modal/video_synthesis/diffusion.py; tests hold both equal.
 Notation of the paper: alpha_t here is the cumulative product, called alphas_cumprod in most code.
 """
 

@@ -34,7 +34,7 @@ class TextTower(nn.Module):
         self.text_projection = nn.Parameter(torch.empty(config.width, config.projection_dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return features (B, context_length, output_width) of tokens (B, context_length), int64. Batch first throughout."""
+        """Return features (B, context_length, output_width) of tokens (B, context_length), int64. Batch first."""
         x = self.token_embedding(tokens) + self.positional_embedding
         length = self.config.context_length
         # Each token sees itself and those before it, padding included, as upstream.

@@ -9,15 +9,15 @@ from torch.nn import functional
 
 from generations.engine.modelscope.upstream import upstream_module
 
-_upstream = upstream_module("unet_sd")
+_upstream: Any = upstream_module("unet_sd")
 
 
-class UNet(_upstream.UNetSD):  # type: ignore[misc]  # upstream is untyped
+class UNet(_upstream.UNetSD):
     """UNetSD(latents (B, 4, F, h, w), t (B,) int64, text features (B, tokens, 1024)) -> noise of the latents' shape.
 
     UNetSD doubles on the way up whatever it halved on the way down: 9 -> 5 -> 10, and the skip connection of 9 crashes.
     Here a level is brought back to the size its skip connection has, which is the same wherever UNetSD itself works
-    (tests hold them equal) and makes every multiple of 8 pixels a legal side. diffusers' UNet3DConditionModel does so too.
+    (tests hold them equal) and makes every multiple of 8 pixels a legal side, as diffusers' UNet3DConditionModel does.
     """
 
     def _forward_single(

@@ -130,9 +130,7 @@ def file_problem(path: Path) -> str | None:
     return None
 
 
-def fill(
-    network: nn.Module, state: Mapping[str, Any], path: Path, device: torch.device, dtype: torch.dtype
-) -> None:
+def fill(network: nn.Module, state: Mapping[str, Any], path: Path, device: torch.device, dtype: torch.dtype) -> None:
     """Put every tensor of state into network as dtype on device, strictly; eval mode, no gradients.
 
     Raises CheckpointError naming tensors that are missing, unexpected, of another shape, or hold NaN or infinity.
