@@ -1,0 +1,146 @@
+"""What a person sees in a real browser after `make run`: the chat page, and the operator's list.
+
+`make screenshots` runs this with --screenshots, and then it replaces docs/chat.png and docs/admin.png.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.installation import ROOT, Installation
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
+]
+
+PROMPT = "a red circle moving right"
+# Without these, Chromium looks for Google's servers at every start; as root it needs no sandbox of its own.
+SWITCHES = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
+]
+# Notes every wording that a message of the bot ever has on the page.
+WATCH = """
+    window.seen = [];
+    new MutationObserver(() => {
+        for (const row of document.querySelectorAll('[data-from=bot]')) {
+            const words = `${row.dataset.kind}: ${row.querySelector('.text').innerText}`;
+            if (!window.seen.includes(words)) window.seen.push(words);
+        }
+    }).observe(document, {childList: true, subtree: true, characterData: true});
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running(Installation):
+    """`manage.py up`, as `make run` starts it, on ports of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, DEBUG="1")
+        site, chat = free_port(), free_port()
+        self.site, self.chat = f"http://127.0.0.1:{site}", f"http://127.0.0.1:{chat}"
+        self.ports = ("--port", str(site), "--sim-port", str(chat))
+
+    def up(self) -> None:
+        self.start("up", *self.ports)
+        self.wait_until(lambda: "Everything is running" in self.log("up"), "everything is running", seconds=90)
+
+
+@pytest.fixture
+def running(installation_folder: Path) -> Iterator[Running]:
+    with Running(installation_folder) as running:
+        running.up()
+        yield running
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+def send(page: Page, words: str) -> None:
+    page.get_by_test_id("composer").fill(words)
+    page.get_by_test_id("send").click()
+
+
+def open_page(browser: Browser, complaints: list[str], width: int, height: int) -> Page:
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda entry: complaints.append(entry.text) if entry.type == "error" else None)
+    return page
+
+
+def test_a_typed_prompt_turns_into_a_playing_video(
+    running: Running, browser: Browser, request: pytest.FixtureRequest
+) -> None:
+    pictures = request.config.getoption("--screenshots")
+    complaints: list[str] = []
+
+    # A person opens the chat page and types.
+    page = open_page(browser, complaints, 960, 720)
+    page.add_init_script(WATCH)
+    page.goto(running.chat)
+    page.evaluate("window.sameDocument = true")
+    send(page, "/start")
+    expect(page.locator("[data-from=bot]")).to_have_count(1)
+    send(page, PROMPT)
+
+    # The answer changes in place, without a reload, and ends as a film that plays.
+    film = page.locator("[data-from=bot] video")
+    film.wait_for(timeout=120_000)
+    film.evaluate("film => film.play()")
+    page.wait_for_function("() => document.querySelector('[data-from=bot] video').currentTime > 0.2", timeout=20_000)
+    assert film.evaluate("film => film.readyState") >= 2
+    assert film.evaluate("film => [film.videoWidth, film.videoHeight]") == [256, 256]
+    assert page.evaluate("window.sameDocument")
+    seen = [words.lower() for words in page.evaluate("window.seen")]
+    order = [next(i for i, words in enumerate(seen) if re.match(state, words)) for state in STATES]
+    assert order == sorted(order)
+    expect(page.locator("[data-from=bot]")).to_have_count(2)
+
+    if pictures:
+        for number, prompt in enumerate(("a green square growing", "a yellow triangle bouncing"), start=2):
+            send(page, prompt)
+            expect(page.locator("[data-from=bot] video")).to_have_count(number, timeout=120_000)
+        page.wait_for_timeout(700)
+        page.screenshot(path=ROOT / "docs" / "chat.png")
+
+    # An operator makes an account, logs in, and finds the prompt in the list.
+    password = secrets.token_urlsafe(12)
+    running.manage(
+        *("createsuperuser", "--noinput", "--username", "operator", "--email", "operator@example.org"),
+        DJANGO_SUPERUSER_PASSWORD=password,
+    )
+    admin = open_page(browser, complaints, 1280, 720)
+    admin.goto(f"{running.site}/admin/generations/generation/")
+    admin.get_by_label("Username").fill("operator")
+    admin.get_by_label("Password").fill(password)
+    admin.get_by_role("button", name="Log in").click()
+    row = admin.locator("#result_list tbody tr").filter(has_text=PROMPT)
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("Succeeded")
+    if pictures:
+        admin.screenshot(path=ROOT / "docs" / "admin.png")
+    assert complaints == []
+
+
+STATES = ["text: .*queue", "text: .*render", "video: "]

@@ -1,0 +1,106 @@
+"""Read this first: one prompt, from a chat to a video in the same chat, through every real part but Telegram itself.
+
+The bot and the worker are the real processes, the queue and the database are real, and the demo model renders. Telegram
+is the stand-in, which speaks the same HTTP.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from telegram_bot.simulator import Simulator
+from tests.installation import Installation
+
+pytestmark = [pytest.mark.services, pytest.mark.slow]
+
+ALICE = 1001
+PROMPT = "a red circle moving right"
+
+
+@pytest.fixture
+def telegram() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+        simulator.add_user(ALICE, "Alice")
+        simulator.add_chat(ALICE)
+        yield simulator
+
+
+@pytest.fixture
+def installation(telegram: Simulator, installation_folder: Path) -> Iterator[Installation]:
+    addresses = {"BOT_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url}
+    with Installation(installation_folder, **addresses) as installation:
+        yield installation
+
+
+def test_a_prompt_comes_back_as_a_video(telegram: Simulator, installation: Installation) -> None:
+    # An operator starts everything.
+    installation.start_queue()
+    installation.manage("migrate", "--verbosity", "0")
+    installation.start("rqworker", "gpu")
+    installation.start("runbot")
+    installation.wait_until(lambda: "Listening on" in installation.log("rqworker"), "the worker is ready")
+
+    # Alice says hello, and the bot greets her with a reply.
+    hello = telegram.say(ALICE, "/start")["message"]["message_id"]
+    installation.wait_until(lambda: telegram.bot_messages(ALICE), "a greeting")
+    [greeting] = telegram.bot_messages(ALICE)
+    assert greeting.reply_to == hello
+    assert "video" in greeting.text.lower()
+
+    # She types what she wants to see. One message of the bot stands for it from now on, and becomes the video.
+    telegram.say(ALICE, PROMPT)
+    installation.wait_until(lambda: len(telegram.bot_messages(ALICE)) > 1, "a status message")
+    installation.wait_until(lambda: telegram.bot_messages(ALICE)[1].video, "the video", seconds=120)
+    messages = telegram.bot_messages(ALICE)
+    assert len(messages) == 2
+    words = " | ".join(messages[1].texts).lower()
+    assert words.index("queue") < words.index("render")
+
+    # What arrived is a film that any phone plays, it says how it was made, and it shows what she asked for.
+    video = messages[1].video
+    assert video is not None
+    content = telegram.file(video["file_id"])
+    frames, facts = decoded(content)
+    assert len(frames) == 16
+    assert (video["width"], video["height"]) == (frames.shape[2], frames.shape[1]) == (256, 256)
+    assert video["duration"] == 2
+    assert PROMPT in facts
+    path = red_centres(frames)
+    assert path[-1] - path[0] > 60
+
+    # The database tells the same story, and the model was loaded once.
+    story = "from generations.models import Generation as G; g = G.objects.get(); print(g.prompt, g.status, g.delivery)"
+    installation.wait_until(
+        lambda: installation.manage("shell", "--no-imports", "-c", story) == f"{PROMPT} succeeded delivered\n",
+        "the row says delivered",
+    )
+    assert installation.log("rqworker").count("model loaded") == 1
+
+    # Nobody wrote the token anywhere.
+    assert telegram.token not in installation.log("runbot") + installation.log("rqworker")
+
+
+def decoded(content: bytes) -> tuple[npt.NDArray[np.uint8], str]:
+    """All frames as RGB, and the comment in the file; fails when it is not what Telegram and browsers want."""
+    with av.open(io.BytesIO(content)) as container:
+        [stream] = container.streams
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert content.index(b"moov") < content.index(b"mdat")
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return np.stack(frames), container.metadata["comment"]
+
+
+def red_centres(frames: npt.NDArray[np.uint8]) -> list[float]:
+    """Per frame, how far right the red pixels lie on average; fails where there is nothing red."""
+    levels = frames.astype(int)
+    red = (levels[..., 0] > 120) & (levels[..., 1] < 100) & (levels[..., 2] < 100)
+    assert red.any(axis=(1, 2)).all()
+    return [float(np.nonzero(frame)[1].mean()) for frame in red]
