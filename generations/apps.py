@@ -6,6 +6,4 @@ class GenerationsConfig(AppConfig):
     verbose_name = "Generations"
 
     def ready(self) -> None:
-        from generations import deleted_files
-
-        deleted_files.connect()
+        from generations import checks  # noqa: F401

@@ -17,7 +17,9 @@ Delivery is a second column, because failures and refusals must be told too:
 
 from __future__ import annotations
 
+import heapq
 import secrets
+from collections import deque
 from datetime import timedelta
 from typing import Any, Self
 
@@ -163,16 +165,22 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 
     def queue_positions(self) -> dict[int, int]:
         """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""
-        waiting: dict[tuple[int, int], list[int]] = {}
+        lanes: dict[int, dict[int, deque[int]]] = {}
         for pk, priority, requester_id in self.in_fair_order().values_list("pk", "priority", "requester_id"):
-            waiting.setdefault((-priority, requester_id), []).append(pk)
+            lanes.setdefault(priority, {}).setdefault(requester_id, deque()).append(pk)
         positions: dict[int, int] = {}
-        for priority in sorted({lane for lane, _ in waiting}):
-            turns = [rows for (lane, _), rows in waiting.items() if lane == priority]
+        served: dict[int, int] = {}
+        for _, people in sorted(lanes.items(), reverse=True):
+            # Whoever has not had a turn yet keeps their place before all who have, whichever lane that was in.
+            turns = [(served.get(person, place - len(people)), person) for place, person in enumerate(people)]
+            heapq.heapify(turns)
             while turns:
-                for rows in turns:
-                    positions[rows.pop(0)] = len(positions) + 1
-                turns = [rows for rows in turns if rows]
+                _, person = turns[0]
+                positions[people[person].popleft()] = served[person] = len(positions) + 1
+                if people[person]:
+                    heapq.heapreplace(turns, (served[person], person))
+                else:
+                    heapq.heappop(turns)
         return positions
 
     def claim_delivery(self, owner: str) -> Generation | None:

@@ -9,6 +9,8 @@ MAX_CHARACTERS = 4096
 
 # Spaces, controls, formats (zero width, text direction), surrogates, unassigned: nothing that a person can see.
 _INVISIBLE = {"Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Cn"}
+# Letters and a symbol by category, blank on the screen: Hangul fillers and the empty Braille pattern.
+_BLANK = "\u115f\u1160\u3164\uffa0\u2800"
 
 
 class PromptRefused(ValueError):
@@ -26,7 +28,7 @@ def clean(text: str) -> str:
     """
     text = "".join(character for character in text if character != "\0" and unicodedata.category(character) != "Cs")
     # A combining mark or variation selector alone shows nothing either.
-    if all(unicodedata.category(character) in _INVISIBLE | {"Mn", "Me"} for character in text):
+    if all(char in _BLANK or unicodedata.category(char) in _INVISIBLE | {"Mn", "Me"} for char in text):
         raise PromptRefused("empty", "There is no text to make a video from.")
     if len(text) > MAX_CHARACTERS:
         raise PromptRefused("too_long", f"A prompt may have {MAX_CHARACTERS} characters; this one has {len(text)}.")

@@ -1,0 +1,105 @@
+"""One video without queue or chat: what the worker does, on the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from generations import prompts
+from generations.engine import load_engine
+from generations.engine.base import CheckpointError, EngineError, VideoSpec
+from generations.engine.card import InvalidSpec, ModelCard, read_card
+from generations.engine.video import write_video
+from generations.services import random_seed
+
+
+class Command(BaseCommand):
+    help = "Make one video from a prompt and print its path. Progress goes to standard error."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        # Ranges are checked against the model's own card below, so that the error can name them.
+        parser.add_argument("prompt")
+        parser.add_argument("--negative", default="", metavar="TEXT", help="what not to show")
+        parser.add_argument("--seed", metavar="N", help="default: random; it is shown")
+        parser.add_argument("--frames", metavar="N")
+        parser.add_argument("--size", metavar="WxH", help="pixels, as rendered")
+        parser.add_argument("--steps", metavar="N")
+        parser.add_argument("--guidance", metavar="X")
+        parser.add_argument("--out", type=Path, metavar="FILE", help="default: a new name in this folder")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            card = read_card(settings.MODEL)
+            spec = spec_from(options, card)
+            target = target_from(options["out"], spec)
+            engine = load_engine(settings.MODEL, settings.DEVICE)
+            [frames] = engine.render([spec], self.show_progress)
+            self.stderr.write("")
+            facts = {**asdict(spec), "model": card.name, "licence": card.licence}
+            video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
+            ignored = engine.ignored_text(spec.prompt)
+        except (prompts.PromptRefused, InvalidSpec) as error:
+            raise CommandError(str(error)) from error
+        except CheckpointError as error:
+            raise CommandError("\n".join(["The model folder cannot be used:", *error.problems])) from error
+        except EngineError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Stopped; no video was written.", returncode=130) from None
+        if ignored:
+            self.stderr.write(f"The model reads only the beginning; it did not see: {ignored}")
+        self.stderr.write(
+            f"seed {spec.seed}, {video.frames} frames, {video.width}x{video.height}, {video.duration:g} s"
+        )
+        self.stdout.write(str(video.path))
+
+    def show_progress(self, done: int, total: int) -> None:
+        # One line that moves on a terminal, and no line per step in a log.
+        ending = "" if done < total else "\n"
+        if sys.stderr.isatty():
+            self.stderr.write(f"\rstep {done} of {total}", ending=ending)
+
+
+def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
+    changes: dict[str, Any] = {"negative_prompt": options["negative"]}
+    for option, setting, kind in (
+        ("frames", "frames", int),
+        ("steps", "steps", int),
+        ("guidance", "guidance_scale", float),
+    ):
+        if options[option] is not None:
+            changes[setting] = number(options[option], kind)
+    if options["size"] is not None:
+        width, separator, height = options["size"].lower().partition("x")
+        if not separator:
+            raise CommandError(f"--size must look like {card.width}x{card.height}, not {options['size']!r}.")
+        changes |= {"width": number(width, int), "height": number(height, int)}
+    seed = random_seed() if options["seed"] is None else number(options["seed"], int)
+    # What is no number stays text, and the card refuses it with the legal range.
+    return card.spec(prompts.clean(options["prompt"]), seed=seed, **changes)  # type: ignore[arg-type]
+
+
+def number(text: object, kind: Callable[[Any], float]) -> object:
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def target_from(out: Path | None, spec: VideoSpec) -> Path:
+    """The file to write. Nothing of the prompt becomes part of a name."""
+    if out is None:
+        return Path.cwd() / f"video-{timezone.localtime():%Y%m%d-%H%M%S}-seed{spec.seed}.mp4"
+    # Found out now, not after minutes of rendering.
+    if out.is_dir():
+        raise CommandError(f"--out must name a file; {out} is a folder.")
+    if not out.parent.is_dir():
+        raise CommandError(f"--out: the folder {out.parent} does not exist.")
+    return out.resolve()

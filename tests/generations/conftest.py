@@ -1,0 +1,119 @@
+"""A queue server, people and rows, and an engine that draws noise. Everything else is the real thing."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import django_rq
+import numpy as np
+import numpy.typing as npt
+import pytest
+from django.conf import settings
+from rq import Queue
+
+from generations import embedded, rendering
+from generations.engine.base import StepCallback, VideoSpec
+from generations.engine.card import ModelCard
+from generations.models import Generation, Requester, Status
+
+CARD = replace(ModelCard(), name="stand-in", frames=4, width=64, height=64, steps=4, size_multiple=8)
+
+
+class StandInEngine:
+    """base.Engine without weights: frames are noise of the seed. before_step runs before each step is reported."""
+
+    def __init__(self) -> None:
+        self.card = CARD
+        self.rendered: list[VideoSpec] = []
+        self.before_step: Callable[[int], None] = lambda done: None
+
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+        for done in range(1, specs[0].steps + 1):
+            self.before_step(done)
+            on_step(done, specs[0].steps)
+        self.rendered += specs
+        return [self._frames(spec) for spec in specs]
+
+    def _frames(self, spec: VideoSpec) -> npt.NDArray[np.uint8]:
+        shape = (spec.frames, spec.height, spec.width, 3)
+        return np.random.default_rng(spec.seed).integers(0, 255, shape, np.uint8)
+
+    def ignored_text(self, prompt: str) -> str:
+        return " ".join(prompt.split()[77:])
+
+    def self_test(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInEngine]:
+    stand_in = StandInEngine()
+    monkeypatch.setattr(rendering, "load_engine", lambda model, device: stand_in)
+    rendering.engine.cache_clear()
+    rendering.shutdown_due.clear()
+    rendering.stop_pressed.clear()
+    yield stand_in
+    rendering.engine.cache_clear()
+    rendering.shutdown_due.clear()
+
+
+MakeRow = Callable[..., Generation]
+
+
+@pytest.fixture
+def make_row() -> MakeRow:
+    """A row in any state, written past the state machine."""
+
+    def make(user_id: int = 1, **values: Any) -> Generation:
+        requester = Requester.objects.get_or_create(user_id=user_id)[0]
+        values = {
+            "prompt": "a red circle",
+            "seed": 7,
+            **{name: getattr(CARD, name) for name in ("frames", "width", "height", "fps", "steps", "guidance_scale")},
+            "status": Status.QUEUED,
+            **values,
+        }
+        return Generation.objects.create(requester=requester, request_key=secrets.token_hex(8), **values)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def queue_server() -> Iterator[None]:
+    """REDIS_URL's server, or the embedded one on this run's own socket."""
+    if not settings.EMBEDDED_REDIS:
+        yield
+        return
+    process = start_valkey()
+    yield
+    process.terminate()
+    process.wait(10)
+
+
+def start_valkey() -> subprocess.Popen[bytes]:
+    command = embedded.valkey_command(settings.DATA_DIR, settings.REDIS_SOCKET)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    wait_until(lambda: embedded.answers(settings.REDIS_URL))
+    return process
+
+
+@pytest.fixture
+def queue(queue_server: None) -> Iterator[Queue]:
+    """The empty doorbell."""
+    bell = django_rq.get_queue("gpu")
+    bell.connection.flushdb()
+    yield bell
+    bell.connection.flushdb()
+    bell.connection.close()
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,0 +1,143 @@
+"""Nobody gets past a limit, by haste or by numbers, and the refusal says what the matter is."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from unittest import mock
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from generations import limits, services
+from generations.limits import LimitReached
+from generations.models import Generation, Policy, Requester, Status
+from generations.services import Person
+from tests.generations.conftest import MakeRow
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
+
+ANN = Person(user_id=1, display_name="Ann")
+
+
+def policy(**values: int) -> Policy:
+    Policy.current()
+    Policy.objects.update(**{"daily_limit": 0, "waiting_limit": 0, "queue_limit": 0, **values})
+    return Policy.current()
+
+
+def submit(number: int, person: Person = ANN) -> Generation:
+    return services.submit(person, "a red circle", request_key=f"key {number}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"), [("daily", {"daily_limit": 5}), ("waiting", {"waiting_limit": 5}), ("queue", {"queue_limit": 5})]
+)
+def test_twenty_messages_at_once_do_not_pass_a_limit_of_five(rule: str, limit: dict[str, int]) -> None:
+    policy(**limit)
+    services.remember(ANN)
+    together = threading.Barrier(20)
+    refused: list[str] = []
+
+    def send(number: int) -> None:
+        try:
+            together.wait()
+            submit(number)
+        except LimitReached as error:
+            refused.append(error.rule)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Generation.objects.count() == 5
+    assert refused == [rule] * 15
+
+
+def test_zero_means_no_limit() -> None:
+    policy()
+    for number in range(12):
+        submit(number)
+
+
+def test_the_sixth_prompt_on_a_five_a_day_limit_is_refused_until_midnight(make_row: MakeRow) -> None:
+    policy(daily_limit=5)
+    for number in range(5):
+        submit(number)
+    with pytest.raises(LimitReached) as refusal:
+        submit(6)
+    error = refusal.value
+    assert (error.rule, error.limit) == ("daily", 5)
+    assert error.retry_at is not None
+    assert timezone.localtime(error.retry_at).strftime("%H:%M:%S") == "00:00:00"
+    assert timedelta(0) < error.retry_at - timezone.now() <= timedelta(days=1)
+    assert Generation.objects.count() == 5, "nothing is stored"
+
+    with mock.patch.object(timezone, "now", return_value=error.retry_at + timedelta(seconds=1)):
+        submit(6)
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED, Status.REJECTED])
+def test_what_did_not_become_a_video_does_not_count(status: Status, make_row: MakeRow) -> None:
+    policy(daily_limit=1)
+    make_row(user_id=1, status=status)
+    submit(1)
+
+
+def test_what_an_operator_made_does_not_count(make_row: MakeRow) -> None:
+    policy(daily_limit=1, waiting_limit=1)
+    make_row(user_id=1, created_by=User.objects.create(username="ann"))
+    submit(1)
+
+
+def test_somebody_elses_videos_do_not_count(make_row: MakeRow) -> None:
+    policy(daily_limit=1, waiting_limit=1)
+    make_row(user_id=2)
+    submit(1)
+
+
+def test_a_finished_video_frees_a_place_in_the_queue_but_not_in_the_day(make_row: MakeRow) -> None:
+    policy(waiting_limit=1, daily_limit=2)
+    row = submit(1)
+    with pytest.raises(LimitReached, match="waiting"):
+        submit(2)
+    Generation.objects.filter(pk=row.pk).update(status=Status.SUCCEEDED)
+    submit(2)
+    Generation.objects.update(status=Status.SUCCEEDED)
+    with pytest.raises(LimitReached, match="daily"):
+        submit(3)
+
+
+def test_a_change_of_the_policy_binds_the_next_message() -> None:
+    policy(daily_limit=1)
+    submit(1)
+    with pytest.raises(LimitReached):
+        submit(2)
+    policy(daily_limit=2)
+    submit(2)
+
+
+def test_a_banned_person_is_told_the_reason() -> None:
+    services.remember(ANN)
+    services.ban(Requester.objects.get(user_id=1), by=User.objects.create(username="op"), reason="spam")
+    with pytest.raises(LimitReached) as refusal:
+        submit(1)
+    assert (refusal.value.rule, refusal.value.reason) == ("banned", "spam")
+
+
+def test_a_day_with_a_clock_change_ends_at_midnight_too(make_row: MakeRow, settings: object) -> None:
+    row = make_row()
+    berlin = ZoneInfo("Europe/Berlin")
+    with timezone.override(berlin):
+        # 25 hours long.
+        now = datetime(2026, 10, 25, 12, tzinfo=berlin)
+        with mock.patch.object(timezone, "now", return_value=now):
+            usage = limits.usage_today(row.requester, policy(daily_limit=3))
+    assert usage.resets_at == datetime(2026, 10, 26, tzinfo=berlin)
+    assert (usage.limit, usage.left) == (3, 3 - usage.used)

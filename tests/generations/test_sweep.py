@@ -1,0 +1,115 @@
+"""What killed processes leave behind is put right, and Redis is rung when it forgot."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+import redis
+from django.core.management import call_command
+from django.utils import timezone
+from rq import Queue
+
+from generations import tasks
+from generations.models import Delivery, Status
+from generations.sweep import SweepResult, sweep
+from tests.generations.conftest import MakeRow
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+
+
+def lapsed() -> dict[str, object]:
+    return {"status": Status.RUNNING, "owner": "dead", "lease_until": timezone.now() - timedelta(seconds=1)}
+
+
+def test_rows_of_dead_workers_are_queued_again_failed_or_cancelled(queue: Queue, make_row: MakeRow) -> None:
+    again, last, cancelled = (
+        make_row(**lapsed()),
+        make_row(**lapsed(), worker_deaths=1, chat_id=5),
+        make_row(**lapsed(), cancel_requested_at=timezone.now()),
+    )
+    alive = make_row(status=Status.RUNNING, owner="alive", lease_until=timezone.now() + timedelta(seconds=30))
+
+    assert sweep() == SweepResult(requeued=1, failed=1, cancelled=1, rang=True)
+
+    for row in (again, last, cancelled, alive):
+        row.refresh_from_db()
+    assert [row.status for row in (again, last, cancelled, alive)] == [
+        Status.QUEUED,
+        Status.FAILED,
+        Status.CANCELLED,
+        Status.RUNNING,
+    ]
+    assert last.delivery == Delivery.WAITING
+    assert queue.count == 1, "the row that waits again has a bell"
+
+
+def test_a_second_sweep_finds_nothing_to_do(queue: Queue, make_row: MakeRow) -> None:
+    make_row(**lapsed())
+    assert sweep()
+    assert not sweep()
+
+
+def test_a_prompt_whose_bell_redis_forgot_is_rung_again_once(queue: Queue, make_row: MakeRow) -> None:
+    for _ in range(5):
+        make_row()
+    assert sweep().rang
+    for _ in range(20):
+        assert not sweep().rang
+    assert queue.count == 1, "one bell, however often it is swept"
+
+
+def test_a_prompt_with_a_bell_is_not_rung_again(queue: Queue, make_row: MakeRow) -> None:
+    tasks.ring(make_row())
+    assert not sweep().rang
+    assert queue.count == 1
+
+
+def test_an_empty_queue_is_never_rung(queue: Queue) -> None:
+    assert not sweep()
+    assert queue.count == 0
+
+
+def test_a_bell_that_was_popped_and_lost_is_rung_again(queue: Queue, make_row: MakeRow) -> None:
+    tasks.ring(make_row())
+    queue.connection.lmove(queue.key, queue.intermediate_queue_key)
+    assert sweep().rang
+
+
+def test_deliveries_of_a_dead_bot_are_released(queue: Queue, make_row: MakeRow) -> None:
+    stuck = make_row(
+        status=Status.SUCCEEDED,
+        delivery=Delivery.SENDING,
+        delivery_owner="dead",
+        delivery_lease_until=timezone.now() - timedelta(seconds=1),
+        status_message_id=3,
+    )
+    busy = make_row(
+        status=Status.SUCCEEDED,
+        delivery=Delivery.SENDING,
+        delivery_lease_until=timezone.now() + timedelta(seconds=60),
+    )
+    assert sweep().deliveries == 1
+    stuck.refresh_from_db()
+    busy.refresh_from_db()
+    assert (stuck.delivery, busy.delivery) == (Delivery.WAITING, Delivery.SENDING)
+
+
+def test_without_redis_the_rows_are_put_right_all_the_same(make_row: MakeRow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> Queue:
+        raise redis.ConnectionError("refused")
+
+    monkeypatch.setattr(tasks, "_queue", away)
+    row = make_row(**lapsed())
+    result = sweep()
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
+    assert result.problem == "the queue does not answer: ConnectionError"
+
+
+def test_the_command_says_in_one_line_what_it_did(queue: Queue, make_row: MakeRow) -> None:
+    make_row(**lapsed())
+    out = StringIO()
+    call_command("sweep", stdout=out)
+    assert out.getvalue() == "1 queued again, 0 failed, 0 cancelled, 0 deliveries released, 1 bell rung\n"
