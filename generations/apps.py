@@ -6,4 +6,6 @@ class GenerationsConfig(AppConfig):
     verbose_name = "Generations"
 
     def ready(self) -> None:
-        from generations import checks  # noqa: F401
+        from generations import checks, deleted_files  # noqa: F401
+
+        deleted_files.connect()
