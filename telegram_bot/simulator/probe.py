@@ -27,12 +27,18 @@ def probe_video(data: bytes) -> Looks:
     """First frame, size and rounded-up duration; all zero for bytes no decoder takes."""
     # Imported here: only media need it, and the stand-in starts without.
     import av
+    from PIL import Image
 
     try:
         with av.open(io.BytesIO(data), "r") as clip:
             frame = next(clip.decode(video=0))
             seconds = (clip.duration or 0) / 1_000_000
-            return Looks(frame.width, frame.height, max(1, round(seconds)), _thumbnail(frame.to_image()))
+            return Looks(
+                frame.width,
+                frame.height,
+                max(1, round(seconds)),
+                _thumbnail(Image.fromarray(frame.to_ndarray(format="rgb24"))),
+            )
     except (av.error.FFmpegError, StopIteration, IndexError, ValueError):
         return Looks()
 

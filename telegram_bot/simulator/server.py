@@ -63,6 +63,7 @@ def build_server(world: World) -> tuple[Server, Wire]:
         http=wire.protocol(),
         ws="none",
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,
@@ -71,6 +72,25 @@ def build_server(world: World) -> tuple[Server, Wire]:
     )
     wire.server = Server(config, world)
     return wire.server, wire
+
+
+class Wish:
+    """A condition that keeps the value it came true with."""
+
+    def __init__(self, predicate: Callable[[], Any]) -> None:
+        self.predicate = predicate
+        self.value: Any = None
+
+    def ready(self) -> bool:
+        """Look once more."""
+        self.value = self.predicate()
+        return bool(self.value)
+
+    def result(self, happened: bool, timeout: float) -> Any:
+        """The value, or a failed test."""
+        if not happened:
+            raise AssertionError(f"did not happen within {timeout} s; last seen: {self.value!r}")
+        return self.value
 
 
 class Simulator:
@@ -222,15 +242,13 @@ class Simulator:
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float = 5.0) -> Any:
         """Block until the predicate is true and give its value; AssertionError when the time is up."""
-        found: list[Any] = []
+        wish = Wish(predicate)
+        return wish.result(self.world.bell.wait_for(wish.ready, timeout), timeout)
 
-        def ready() -> bool:
-            found[:] = [predicate()]
-            return bool(found[0])
-
-        if not self.world.bell.wait_for(ready, timeout):
-            raise AssertionError(f"did not happen within {timeout} s")
-        return found[0]
+    async def until(self, predicate: Callable[[], Any], timeout: float = 5.0) -> Any:
+        """Like `wait_for`, for tests whose bot runs in the same event loop."""
+        wish = Wish(predicate)
+        return wish.result(await self.world.bell.until(wish.ready, timeout), timeout)
 
     # faults
 
