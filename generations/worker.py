@@ -24,7 +24,9 @@ from generations.sweep import sweep
 
 logger = logging.getLogger(__name__)
 
-BEAT = 5
+BEAT = 5.0
+# RQ takes a job for abandoned after so many seconds without a beat, not after its whole time limit.
+ABANDONED_AFTER = 20
 # A render that ends within this time after SIGTERM is kept; another goes back to the queue. Docker kills after 10 s.
 GRACE = 5.0
 
@@ -55,8 +57,7 @@ class GenerationWorker(SimpleWorker):
         return 15
 
     def get_heartbeat_ttl(self, job: Job, *args: Any, **kwargs: Any) -> int:
-        """RQ takes the job for abandoned after four missed beats, not after its whole time limit."""
-        return 4 * BEAT
+        return ABANDONED_AFTER
 
     def perform_job(self, job: Job, queue: Queue, *args: Any) -> bool:
         # Nobody else closes stale connections: there are no requests here.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import django_rq
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from django.conf import settings
+from django_rq.settings import QUEUES
 from rq import Queue
 
 from generations import embedded, rendering
@@ -89,17 +92,38 @@ def queue_server() -> Iterator[None]:
     if not settings.EMBEDDED_REDIS:
         yield
         return
-    process = start_valkey()
+    server = Server(settings.DATA_DIR, settings.REDIS_SOCKET)
+    server.start()
     yield
-    process.terminate()
-    process.wait(10)
+    server.stop()
 
 
-def start_valkey() -> subprocess.Popen[bytes]:
-    command = embedded.valkey_command(settings.DATA_DIR, settings.REDIS_SOCKET)
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    wait_until(lambda: embedded.answers(settings.REDIS_URL))
-    return process
+class Server:
+    """A Valkey of our own, which a test may kill."""
+
+    def __init__(self, home: Path, socket: Path) -> None:
+        self.command = embedded.valkey_command(home, socket)
+        self.url = f"unix://{socket}?db=0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        wait_until(lambda: embedded.answers(self.url))
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Not started. In /tmp: the kernel allows 107 characters for a socket's path."""
+    with tempfile.TemporaryDirectory(prefix="t2v-") as home:
+        server = Server(Path(home), Path(home) / "valkey.sock")
+        monkeypatch.setitem(QUEUES["gpu"], "URL", server.url)
+        yield server
+        server.stop()
 
 
 @pytest.fixture
