@@ -1,0 +1,62 @@
+"""How good is it so far: a few prompts, sampled and read while training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from training.captions import Caption, caption
+from training.progress import Stage
+from training.sampler import sample
+from training.scorer import Reading, read
+from training.sheet import contact_sheet
+from training.text import TextTower
+from training.world import MOTIONS, random_scene
+
+ASPECTS = ("colour", "shape", "motion")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One prompt, what it asked for and what came."""
+
+    wanted: Caption
+    got: Reading
+
+    def right(self, aspect: str) -> bool:
+        return bool(getattr(self.wanted, aspect) == getattr(self.got, aspect))
+
+
+def prompts(seed: int, count: int, *, held_out: bool = False) -> list[Caption]:
+    """Captions that name everything, all motions equally often."""
+    random = torch.Generator().manual_seed(seed)
+    return [
+        caption(random_scene(random, motion=MOTIONS[i % len(MOTIONS)]), random, held_out=held_out) for i in range(count)
+    ]
+
+
+def share(judged: list[Judged], aspect: str) -> float:
+    return sum(item.right(aspect) for item in judged) / max(1, len(judged))
+
+
+def sampling_check(
+    autoencoder: nn.Module, tower: TextTower, *, seed: int, count: int
+) -> Callable[[nn.Module, Stage], None]:
+    """Return a function that logs the shares right of `count` prompts and saves a contact sheet."""
+
+    def check(unet: nn.Module, stage: Stage) -> None:
+        wanted = prompts(seed, count)
+        clips = sample(unet, autoencoder, tower, [item.text for item in wanted], seed=seed)
+        judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips)]
+        shares = ", ".join(f"{aspect} {share(judged, aspect):.0%}" for aspect in ASPECTS)
+        wrong = [f"{item.wanted.motion}->{item.got.motion}" for item in judged if not item.right("motion")]
+        stage.log(f"{count} prompts: {shares}; {' '.join(wrong)}")
+        labels = [
+            f"{item.wanted.text[:60]} | {item.got.colour} {item.got.shape} {item.got.motion}" for item in judged
+        ]
+        contact_sheet(stage.run / f"sheet_{stage.name}_{stage.step:06d}.png", clips[:16], labels[:16])
+
+    return check

@@ -1,0 +1,26 @@
+"""Contact sheets: one row per clip, every other frame, the prompt above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw
+
+from training.world import SIDE
+
+
+def contact_sheet(path: Path, clips: torch.Tensor, captions: Sequence[str], *, columns: int = 8) -> None:
+    """Save clips (n, frames, 3, 64, 64) in -1..1 as a PNG."""
+    text_height, gap = 14, 2
+    row = SIDE + text_height + gap
+    sheet = Image.new("RGB", (columns * (SIDE + gap), len(clips) * row), (40, 40, 40))
+    pen = ImageDraw.Draw(sheet)
+    for index, (clip, caption) in enumerate(zip(clips, captions, strict=True)):
+        pen.text((2, index * row + 1), caption, fill=(255, 255, 255))
+        chosen = torch.linspace(0, len(clip) - 1, columns).round().long()
+        for column, frame in enumerate(clip[chosen]):
+            pixels = ((frame.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+            sheet.paste(Image.fromarray(pixels), (column * (SIDE + gap), index * row + text_height))
+    sheet.save(path, optimize=True)
