@@ -84,7 +84,7 @@ class GenerationFacts:
     @admin.display(description="Poster")
     def thumbnail(self, row: Generation) -> str:
         if not row.poster:
-            return format_html('<span class="poster poster-none" aria-hidden="true"></span>')
+            return format_html('<span class="poster poster-none" title="{}"></span>', "No poster")
         return format_html(
             '<img class="poster" src="{}" alt="Poster of #{}" width="64" height="64" loading="lazy">',
             media_link(row.poster.name or ""),

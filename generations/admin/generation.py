@@ -29,10 +29,13 @@ from generations.admin.shared import (
     form_page,
     link,
 )
+from generations.engine.base import EngineError
 from generations.engine.card import InvalidSpec
 from generations.models import Delivery, Generation
 from generations.prompts import PromptRefused
 
+# EngineError: the model folder cannot be read.
+CANNOT_RERUN = (PromptRefused, InvalidSpec, EngineError)
 # A row names at most this many re-runs; the list can be searched for more.
 CHILDREN_SHOWN = 20
 
@@ -157,7 +160,7 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
             raise Http404
         try:
             new = self._pull(request, generation, name)
-        except (InvalidSpec, PromptRefused) as error:
+        except CANNOT_RERUN as error:
             # The model or its range is another one since; the form lets the operator choose legal values.
             self.message_user(request, f"It cannot be rendered as it was: {error}", messages.ERROR)
             return HttpResponseRedirect(reverse("admin:generations_generation_rerun", args=[pk]))
@@ -187,6 +190,8 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
                 form.add_error("prompt", str(error))
             except InvalidSpec as error:
                 form.add_error(error.field if error.field in form.fields else None, str(error))
+            except EngineError as error:
+                form.add_error(None, str(error))
             else:
                 self.log_change(request, generation, f"Re-run with changes as #{new.pk}.")
                 self._say_queued(request, [new])
@@ -258,7 +263,7 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
         for generation in queryset.select_related("requester").order_by("pk"):
             try:
                 outcome = self._pull(request, generation, name)
-            except (InvalidSpec, PromptRefused) as error:
+            except CANNOT_RERUN as error:
                 self.message_user(request, f"#{generation.pk}: {error}", messages.ERROR)
                 continue
             changed, unchanged = changed + bool(outcome), unchanged + (not outcome)

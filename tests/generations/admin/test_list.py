@@ -1,0 +1,145 @@
+"""The list of generations: what it shows, its bulk actions, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from generations.admin.shared import BoundedPaginator
+from generations.models import Delivery, Generation, Requester, Status
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+Make = Callable[..., Generation]
+LIST = "/admin/generations/generation/"
+
+
+def act(page: Client, action: str, rows: list[Generation], **more: Any) -> str:
+    values = {"action": action, "_selected_action": [row.pk for row in rows], **more}
+    return page.post(LIST, values, follow=True).content.decode()
+
+
+def test_the_list_shows_poster_status_person_and_prompt(prompt: Make, page: Client) -> None:
+    prompt(status=Status.SUCCEEDED, poster="x.jpg", render_seconds=12.4, delivery=Delivery.DELIVERED)
+    text = page.get(LIST).content.decode()
+    for shown in ("/media/", "pill-succeeded", "pill-delivered", "Petra", "a red circle moving right", "12 s"):
+        assert shown in text
+
+
+def test_fifty_rows_cost_no_more_queries_than_one(prompt: Make, page: Client) -> None:
+    prompt()
+    page.get(LIST)  # the content type is looked up once per process
+    with CaptureQueriesContext(
+        connection,
+    ) as one:
+        page.get(LIST)
+    for number in range(49):
+        prompt(requester=Requester.objects.create(user_id=number), poster="x.jpg", status=Status.SUCCEEDED)
+    with CaptureQueriesContext(connection) as fifty:
+        assert "50 generations" in page.get(LIST).content.decode()
+    assert len(fifty) == len(one)
+    assert len(one) <= 6
+
+
+def test_no_count_is_without_a_bound(prompt: Make, page: Client) -> None:
+    prompt()
+    with CaptureQueriesContext(connection) as queries:
+        page.get(LIST, {"q": "circle", "status__exact": "queued", "requester_banned": "no"})
+    counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
+    assert counts
+    assert all("LIMIT 10000" in sql for sql in counts)
+
+
+def test_a_list_longer_than_the_count_says_so(prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BoundedPaginator, "most", 2)
+    for _ in range(3):
+        prompt()
+    assert "Only the first 2 are listed" in page.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"q": "triangle"}, ["a green triangle"]),
+        ({"q": "Petra"}, ["a red circle moving right"]),
+        ({"q": "815"}, ["a green triangle"]),
+        ({"status__exact": "failed"}, ["a green triangle"]),
+        ({"delivery__exact": "waiting"}, ["a green triangle"]),
+        ({"requester_banned": "yes"}, ["a green triangle"]),
+        ({"requester_banned": "no"}, ["a red circle moving right"]),
+        ({"requester_banned": "nonsense"}, ["a green triangle", "a red circle moving right"]),
+        ({"q": "nothing like it"}, []),
+    ],
+)
+def test_search_and_filters_find_the_row(prompt: Make, page: Client, query: dict[str, str], found: list[str]) -> None:
+    banned = Requester.objects.create(user_id=815, display_name="Bodo", banned_at=timezone.now())
+    prompt()
+    prompt(requester=banned, prompt="a green triangle", status=Status.FAILED, delivery=Delivery.WAITING)
+    answer = page.get(LIST, query)
+    assert answer.status_code == 200
+    assert [row.prompt for row in answer.context["cl"].result_list] == found
+
+
+def test_chosen_prompts_are_approved_together(prompt: Make, page: Client) -> None:
+    rows = [prompt(status=Status.PENDING_REVIEW), prompt(status=Status.PENDING_REVIEW), prompt(status=Status.FAILED)]
+    text = act(page, "approve_selected", rows)
+    assert "Approved: 2." in text
+    assert "their state does not allow it: 1." in text
+    assert Generation.objects.filter(status=Status.QUEUED).count() == 2
+
+
+def test_chosen_prompts_are_refused_with_one_reason(prompt: Make, page: Client) -> None:
+    rows = [prompt(status=Status.PENDING_REVIEW), prompt(status=Status.PENDING_REVIEW)]
+    form = act(page, "reject_selected", rows)
+    assert "Reject 2 prompts" in form
+    assert f'name="_selected_action" value="{rows[0].pk}"' in form
+    text = act(page, "reject_selected", rows, reason="Not today.")
+    assert "Rejected: 2." in text
+    assert list(Generation.objects.values_list("status", "public_error")) == [("rejected", "Not today.")] * 2
+
+
+def test_chosen_prompts_are_cancelled_sent_again_and_rerun(prompt: Make, page: Client) -> None:
+    waiting = prompt()
+    lost = prompt(status=Status.SUCCEEDED, delivery=Delivery.UNKNOWN)
+    act(page, "cancel_selected", [waiting, lost])
+    act(page, "resend_selected", [waiting, lost])
+    text = act(page, "rerun_same_selected", [waiting, lost])
+    act(page, "rerun_new_selected", [lost])
+    waiting.refresh_from_db()
+    lost.refresh_from_db()
+    assert (waiting.status, lost.delivery) == (Status.CANCELLED, Delivery.WAITING)
+    assert lost.children.count() == 2
+    again = waiting.children.get()
+    assert f"#{again.pk}</bdi></a>" in text
+
+
+def test_too_many_rows_at_a_time_are_refused(prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generations.admin.generation.MAX_AT_ONCE", 1)
+    rows = [prompt(), prompt()]
+    assert "Choose at most 1 rows at a time." in act(page, "rerun_new_selected", rows)
+    assert Generation.objects.count() == 2
+
+
+def test_the_front_page_leads_to_the_review_inbox(prompt: Make, page: Client) -> None:
+    prompt(prompt="held one", status=Status.PENDING_REVIEW)
+    prompt(prompt="free one")
+    inbox = f"{LIST}?status__exact=pending_review"
+    assert inbox in page.get("/admin/").content.decode()
+    assert [row.prompt for row in page.get(inbox).context["cl"].result_list] == ["held one"]
+
+
+def test_history_can_neither_be_added_nor_edited(prompt: Make, page: Client) -> None:
+    row = prompt(status=Status.SUCCEEDED)
+    address = reverse("admin:generations_generation_change", args=[row.pk])
+    assert page.get(f"{LIST}add/").status_code == 403
+    assert page.post(address, {"prompt": "forged"}).status_code == 403
+    assert 'name="_save"' not in page.get(address).content.decode()
+    row.refresh_from_db()
+    assert row.prompt == "a red circle moving right"

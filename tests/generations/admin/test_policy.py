@@ -1,0 +1,83 @@
+"""The policy form: one row, checked, and effective with the next message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from generations import limits, services
+from generations.models import Policy, Status
+from generations.services import Person
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db]
+
+FORM = "/admin/generations/policy/1/change/"
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    shown = {"greeting": "Hi!", "review": "auto", "daily_limit": 50, "waiting_limit": 5, "queue_limit": 200}
+    return shown | changes
+
+
+def ask(number: int) -> Any:
+    return services.submit(Person(4711), "a red circle", request_key=f"ask:{number}")
+
+
+def test_the_menu_leads_straight_to_the_form(page: Client) -> None:
+    answer = page.get("/admin/generations/policy/", follow=True)
+    assert answer.redirect_chain == [(FORM, 302)]
+    assert "Every prompt is rendered at once" in answer.content.decode()
+
+
+def test_a_new_limit_binds_the_next_message_and_says_what_is_left(page: Client) -> None:
+    Policy.current()
+    ask(1)
+    page.post(FORM, values(daily_limit=2))
+    ask(2)
+    with pytest.raises(limits.LimitReached) as refusal:
+        ask(3)
+    assert (refusal.value.rule, refusal.value.limit) == ("daily", 2)
+    assert refusal.value.retry_at is not None
+    page.post(FORM, values(daily_limit=3))
+    assert ask(3).status == Status.QUEUED
+
+
+def test_review_before_generation_holds_the_next_prompt(page: Client) -> None:
+    Policy.current()
+    assert ask(1).status == Status.QUEUED
+    page.post(FORM, values(review="before_generation"))
+    assert ask(2).status == Status.PENDING_REVIEW
+
+
+def test_the_policy_says_who_changed_it_and_when(page: Client) -> None:
+    before = Policy.current().updated_at
+    page.post(FORM, values(greeting="Welcome\r\nall!"))
+    policy = Policy.current()
+    assert (policy.greeting, str(policy.updated_by)) == ("Welcome\nall!", "olga")
+    assert policy.updated_at > before
+    assert "greeting" in LogEntry.objects.get().get_change_message()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"daily_limit": -1},
+        {"daily_limit": ""},
+        {"waiting_limit": "many"},
+        {"queue_limit": 100_001},
+        {"daily_limit": 2**31},
+        {"review": "never"},
+        {"greeting": ""},
+        {"greeting": "\u200b\n "},
+        {"greeting": "x" * 1501},
+    ],
+)
+def test_a_wrong_value_is_refused_and_nothing_is_saved(page: Client, wrong: dict[str, Any]) -> None:
+    before = Policy.current()
+    answer = page.post(FORM, values(**wrong))
+    assert answer.status_code == 200
+    assert "Please correct the error below." in answer.content.decode()
+    assert Policy.current().updated_at == before.updated_at
