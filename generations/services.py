@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from django.conf import settings
@@ -12,11 +13,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from generations import limits, prompts, tasks
-from generations.engine.base import MAX_SEED
-from generations.engine.card import ModelCard, read_card
+from generations.engine.base import MAX_SEED, EngineError
+from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import UNFINISHED, Generation, Policy, Requester, Status
 
 Operator = AbstractBaseUser
+
+# Everything by which submit() says no to a person. EngineError: the model folder cannot be read.
+REFUSALS = (prompts.PromptRefused, limits.LimitReached, InvalidSpec, EngineError)
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,13 @@ class Place:
     chat_id: int
     thread_id: int | None = None
     prompt_message_id: int | None = None
+    # Whoever asked announces the job itself first; a result that is faster waits for that, until then at most.
+    deliver_after: datetime | None = None
+
+
+def greeting() -> str:
+    """The operator's answer to a person who says hello."""
+    return Policy.current().greeting
 
 
 def model_card() -> ModelCard:
@@ -153,6 +164,13 @@ def remember(person: Person) -> Requester:
         "language_code": _storable(person.language_code, 16),
     }
     return Requester.objects.update_or_create(user_id=person.user_id, defaults=details)[0]
+
+
+def chat_moved(old_id: int, new_id: int) -> int:
+    """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
+    return Generation.objects.filter(chat_id=old_id).update(
+        chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
+    )
 
 
 def random_seed() -> int:

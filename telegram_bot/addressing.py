@@ -1,0 +1,98 @@
+"""Reads a message: is it meant for the bot, what does it ask for, who asks, and where does the answer go. No I/O."""
+
+from __future__ import annotations
+
+import re
+
+from telegram import Bot, Message, MessageEntity
+
+from generations.services import Person, Place
+
+# Telegram marks commands itself; reading them from the text also works where nobody did.
+COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
+# The topic "General" has this number and does not want to hear it.
+GENERAL_TOPIC = 1
+
+
+def is_private(message: Message) -> bool:
+    return message.chat.type == "private"
+
+
+def command_of(message: Message, bot: Bot) -> tuple[str, str] | None:
+    """The command and the text behind it; None when there is none, or it is another bot's in a group."""
+    found = COMMAND.match(message.text or "")
+    if found is None:
+        return None
+    if found[2] and found[2].lower() != bot.username.lower() and not is_private(message):
+        return None
+    # One space or line break parts them; all the rest is the person's.
+    return found[1].lower(), (message.text or "")[found.end() + 1 :]
+
+
+def is_addressed(message: Message, bot: Bot) -> bool:
+    """In private every message is; elsewhere a mention of the bot or a reply to it."""
+    if is_private(message):
+        return True
+    reply = message.reply_to_message
+    if reply is not None and reply.from_user is not None and reply.from_user.id == bot.id:
+        # Every message of a topic counts as a reply to the note that opened it.
+        return reply.forum_topic_created is None
+    return bool(_mentions(message, bot))
+
+
+def prompt_of(message: Message, bot: Bot) -> str:
+    """What the person typed, unchanged; in a group without the mention of the bot."""
+    text = message.text or message.caption or ""
+    if is_private(message):
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")
+    for entity in sorted(_mentions(message, bot), key=lambda entity: entity.offset, reverse=True):
+        start, end = 2 * entity.offset, 2 * (entity.offset + entity.length)
+        before, after = units[:start], units[end:]
+        # "make @bot dance" keeps one space between its words.
+        space = " ".encode("utf-16-le")
+        if after.startswith(space) and (not before or before.endswith(space)):
+            after = after[2:]
+        units = before + after
+    return units.decode("utf-16-le", "surrogatepass").strip() if _mentions(message, bot) else text
+
+
+def person_of(message: Message) -> Person | None:
+    """Who wrote it: a person, or a chat that writes under its own name. None for other bots and for nobody."""
+    if message.sender_chat is not None:
+        chat = message.sender_chat
+        return Person(user_id=chat.id, display_name=chat.title or "", username=chat.username or "")
+    user = message.from_user
+    if user is None or user.is_bot:
+        return None
+    return Person(
+        user_id=user.id,
+        display_name=f"{user.first_name} {user.last_name or ''}".strip(),
+        username=user.username or "",
+        language_code=user.language_code or "",
+    )
+
+
+def place_of(message: Message) -> Place:
+    """The same chat, the same topic, as a reply."""
+    return Place(chat_id=message.chat.id, thread_id=thread_of(message), prompt_message_id=message.message_id)
+
+
+def thread_of(message: Message) -> int | None:
+    """The topic. A plain reply carries a thread number too, but that is none; see GENERAL_TOPIC."""
+    thread = message.message_thread_id
+    return thread if message.is_topic_message and thread != GENERAL_TOPIC else None
+
+
+def _mentions(message: Message, bot: Bot) -> list[MessageEntity]:
+    text = message.text or message.caption or ""
+    units = text.encode("utf-16-le", "surrogatepass")
+    name = f"@{bot.username}".lower()
+
+    def ours(entity: MessageEntity) -> bool:
+        if entity.type == MessageEntity.TEXT_MENTION:
+            return entity.user is not None and entity.user.id == bot.id
+        words = units[2 * entity.offset : 2 * (entity.offset + entity.length)].decode("utf-16-le", "replace")
+        return entity.type == MessageEntity.MENTION and words.lower() == name
+
+    return [entity for entity in (message.entities or message.caption_entities or ()) if ours(entity)]

@@ -1,0 +1,71 @@
+"""The bot's handlers, in reading order: the first one that fits a message answers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from telegram import Bot, Message
+from telegram.ext import Application, MessageHandler, filters
+
+from . import handlers
+from .addressing import command_of, is_private
+from .consumer import App, report_failure
+from .limiter import FloodLimiter
+
+MESSAGE = filters.UpdateType.MESSAGE
+PRIVATE = filters.ChatType.PRIVATE
+WORDS = filters.TEXT | filters.CAPTION
+
+
+class Command(filters.MessageFilter):
+    """One of these commands, or with no names any command, given to this bot."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(name=f"Command{names}")
+        self.names = names
+
+    def filter(self, message: Message) -> bool:
+        bot: Bot = message.get_bot()
+        command = command_of(message, bot)
+        return command is not None and (not self.names or command[0] in self.names)
+
+
+class ForAnother(filters.MessageFilter):
+    """A group's command for nobody we know: not a prompt, even as a reply to the bot."""
+
+    def filter(self, message: Message) -> bool:
+        return not is_private(message) and (message.text or "").startswith("/")
+
+
+def build(token: str = "", *, limiter: FloodLimiter | None = None) -> App:
+    """The application with all its handlers. Nothing is sent before `initialize()`."""
+    application = (
+        Application.builder()
+        .token(token or settings.BOT_TOKEN)
+        .base_url(f"{settings.TELEGRAM_API_URL}/bot")
+        .base_file_url(f"{settings.TELEGRAM_API_URL}/file/bot")
+        # Updates come from our own inbox: PTB's updater confirms them while they are in memory only.
+        .updater(None)
+        .job_queue(None)
+        .rate_limiter(limiter or FloodLimiter())
+        # Long enough that a slow answer is not taken for a lost one.
+        .connect_timeout(10)
+        .read_timeout(30)
+        .write_timeout(30)
+        .media_write_timeout(120)
+        .pool_timeout(10)
+        .get_updates_connect_timeout(10)
+        .get_updates_pool_timeout(10)
+        .build()
+    )
+    add: Any = application.add_handler
+    add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
+    add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
+    add(MessageHandler(MESSAGE & Command("video"), handlers.video))
+    add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
+    add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
+    add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
+    # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
+    application.add_error_handler(report_failure)
+    return application

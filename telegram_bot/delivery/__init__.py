@@ -1,0 +1,13 @@
+"""Tells people what became of their prompts: one status message per job, which at last becomes the video.
+
+announce.py   the status message itself, sent when a prompt was accepted
+status.py     "Queued, 3 of 5" -> "Rendering 60 %": edits that may fail
+courier.py    the result: claimed, handed over, and the outcome recorded
+parcel.py     what is handed over: the video with its caption, or words
+rows.py       everything that these read from and write to the database
+"""
+
+from .announce import announce
+from .courier import Courier
+
+__all__ = ["Courier", "announce"]

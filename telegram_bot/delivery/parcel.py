@@ -1,0 +1,96 @@
+"""What a person gets: the video with its caption, or words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.files.storage import default_storage
+from telegram.constants import FileSizeLimit, MessageLimit
+
+from generations.models import Generation, Status
+
+from .. import texts
+from ..captions import shorten, utf16_length
+
+# The tail that the model did not see may be as long as a message; the prompt is above it anyway.
+IGNORED_UNITS = 300
+MAX_UPLOAD = int(FileSizeLimit.FILESIZE_UPLOAD)
+
+
+@dataclass(frozen=True)
+class Video:
+    """The arguments that sendVideo and InputMediaVideo share."""
+
+    data: bytes
+    poster: bytes | None
+    width: int
+    height: int
+    duration: int
+
+
+@dataclass(frozen=True)
+class Parcel:
+    text: str
+    video: Video | None = None
+    # Why words take the place of a video that was made. For the operator.
+    flaw: str = ""
+
+
+def pack(row: Generation) -> Parcel:
+    """What to hand over for a finished row. A storage that does not answer raises; a missing file does not."""
+    match row.status:
+        case Status.SUCCEEDED:
+            return _pack_video(row)
+        case Status.REJECTED:
+            return Parcel(texts.rejected(row.public_error))
+        case Status.CANCELLED:
+            return Parcel(texts.cancelled())
+    return Parcel(texts.failed(row.public_error))
+
+
+def too_large() -> Parcel:
+    return Parcel(texts.too_large(MAX_UPLOAD // 10**6), flaw="the file is too large")
+
+
+def not_accepted(reason: str) -> Parcel:
+    return Parcel(texts.not_accepted(), flaw=reason)
+
+
+def _pack_video(row: Generation) -> Parcel:
+    name = row.file.name
+    if not name or not default_storage.exists(name):
+        return Parcel(texts.file_missing(), flaw="the file is missing in the storage")
+    # Asked first: uploading 60 MB only to be refused takes minutes, and often ends in a broken connection.
+    if default_storage.size(name) > MAX_UPLOAD:
+        return too_large()
+    video = Video(
+        data=_read(name),
+        poster=_poster(row),
+        width=row.video_width or row.width,
+        height=row.video_height or row.height,
+        # Telegram takes whole seconds, and shows nothing for 0.
+        duration=max(1, round(row.duration)),
+    )
+    return Parcel(caption(row), video)
+
+
+def caption(row: Generation) -> str:
+    """The prompt as typed, as far as there is room, and the facts to make the same video again."""
+    width, height = row.video_width or row.width, row.video_height or row.height
+    parts = [texts.facts(row.seed, width, height, row.render_seconds)]
+    if row.ignored_text:
+        parts.append(texts.ignored(shorten(row.ignored_text, IGNORED_UNITS)))
+    below = "\n\n" + "\n".join(parts)
+    return shorten(row.prompt.strip(), MessageLimit.CAPTION_LENGTH - utf16_length(below)) + below
+
+
+def _poster(row: Generation) -> bytes | None:
+    """The frame shown until the video plays. A video without one is still a video."""
+    name = row.poster.name
+    return _read(name) if name and default_storage.exists(name) else None
+
+
+def _read(name: str) -> bytes:
+    with default_storage.open(name, "rb") as file:
+        content: bytes = file.read()
+    return content

@@ -1,0 +1,100 @@
+"""What delivery reads from and writes to the database. Synchronous; each function is one step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models.functions import Now
+
+from generations.models import Delivery, Generation, Status
+
+from .. import texts
+
+# See handlers.ANNOUNCEMENT: renewed when the announcement itself had to wait.
+ANNOUNCEMENT = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class StatusEdit:
+    """A status message that no longer tells the truth."""
+
+    pk: int
+    chat_id: int
+    message_id: int
+    text: str
+    rendering: bool
+
+
+# --- the status message
+
+
+def status_text(row: Generation, positions: dict[int, int]) -> str:
+    match row.status:
+        case Status.PENDING_REVIEW:
+            return texts.held()
+        case Status.RUNNING:
+            return texts.rendering(row.progress)
+    # A row that a worker has just taken has no place in the queue any more.
+    return texts.queued(positions[row.pk], len(positions)) if row.pk in positions else texts.rendering(0)
+
+
+def before_announcing(pk: int) -> str:
+    """The text of the status message; "" when the row has one, or its result is already on the way."""
+    row = Generation.objects.get(pk=pk)
+    if row.status_message_id is not None or row.is_finished:
+        return ""
+    Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
+    return status_text(row, Generation.objects.queue_positions())
+
+
+def announced(pk: int, message_id: int | None, text: str) -> None:
+    """The status message went out, or never will: the result need not wait for it any longer."""
+    row = Generation.objects.filter(pk=pk, status_message_id=None)
+    if message_id is not None:
+        # Sent already as a message of its own if it did not wait after all.
+        row.exclude(delivery__in=[Delivery.SENDING, Delivery.DELIVERED]).update(
+            status_message_id=message_id, status_text=text
+        )
+    Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
+
+
+def stale_statuses() -> list[StatusEdit]:
+    """Status messages to edit, the most awaited first."""
+    rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
+    positions = Generation.objects.queue_positions()
+    edits = []
+    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress"):
+        text = status_text(row, positions)
+        if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
+            running = row.status == Status.RUNNING
+            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))
+    return sorted(edits, key=lambda edit: (not edit.rendering, positions.get(edit.pk, 0)))
+
+
+def still_unfinished(pk: int) -> bool:
+    return Generation.objects.unfinished().filter(pk=pk).exists()
+
+
+def status_shown(edit: StatusEdit) -> None:
+    Generation.objects.filter(pk=edit.pk, status_message_id=edit.message_id).update(status_text=edit.text)
+
+
+def forget_status(pk: int, message_id: int) -> None:
+    """The person deleted it, or it can no longer be edited."""
+    Generation.objects.filter(pk=pk, status_message_id=message_id).update(status_message_id=None, status_text="")
+
+
+# --- the result
+
+
+def claim(owner: str, avoid: Collection[int]) -> Generation | None:
+    """The next result to hand over, in none of these chats."""
+    return Generation.objects.exclude(chat_id__in=list(avoid)).claim_delivery(owner)
+
+
+def release_all(owner: str) -> int:
+    """For the one bot process, at its start: whoever else was sending is dead, so the sweep need not wait."""
+    held = Generation.objects.filter(delivery=Delivery.SENDING).exclude(delivery_owner=owner)
+    return held.update(delivery_lease_until=Now() - timedelta(seconds=1))

@@ -1,0 +1,92 @@
+"""What the bot does with a message: read it, call a service, answer with a text. application.py says when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+from telegram import Message, Update
+from telegram.ext import ContextTypes
+
+from generations import services
+
+from . import delivery, texts
+from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
+from .answers import answer
+
+Context = ContextTypes.DEFAULT_TYPE
+
+# A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
+ANNOUNCEMENT = timedelta(seconds=60)
+
+
+async def greet(update: Update, context: Context) -> None:
+    """/start and /hello: the operator's greeting, and what the loaded model can draw."""
+    await answer(update, await sync_to_async(_greeting)())
+
+
+async def video(update: Update, context: Context) -> None:
+    """/video PROMPT: the same as the prompt alone; the way to ask in a group."""
+    message = _message(update)
+    command = command_of(message, context.bot)
+    prompt = command[1] if command else ""
+    if prompt.strip():
+        await _submit(update, message, prompt)
+    else:
+        await answer(update, texts.video_needs_text())
+
+
+async def unknown_command(update: Update, context: Context) -> None:
+    """A mistyped command is not a prompt: nobody wants a video of "/strat"."""
+    await answer(update, texts.commands())
+
+
+async def prompt(update: Update, context: Context) -> None:
+    """Any other text, or the caption of a picture: a prompt, passed on unchanged."""
+    message = _message(update)
+    if is_addressed(message, context.bot):
+        await _submit(update, message, prompt_of(message, context.bot))
+
+
+async def no_text(update: Update, context: Context) -> None:
+    """A sticker, a voice message, a picture without words."""
+    await answer(update, texts.send_text())
+
+
+async def group_moved(update: Update, context: Context) -> None:
+    """A group became a supergroup: what is on its way there needs the new id."""
+    message = _message(update)
+    if message.migrate_to_chat_id is not None:
+        await sync_to_async(services.chat_moved)(message.chat.id, message.migrate_to_chat_id)
+
+
+async def _submit(update: Update, message: Message, text: str) -> None:
+    person = person_of(message)
+    if person is None:
+        return
+    place = replace(place_of(message), deliver_after=timezone.now() + ANNOUNCEMENT)
+    request_key = f"update:{update.update_id}"
+    try:
+        generation = await sync_to_async(services.submit)(person, text, request_key=request_key, place=place)
+    except services.REFUSALS as refusal:
+        await answer(update, texts.refusal(refusal))
+    else:
+        await delivery.announce(update, generation)
+
+
+def _greeting() -> str:
+    words = services.greeting()
+    try:
+        card = services.model_card()
+    except services.REFUSALS:
+        return texts.greeting(words)
+    return texts.greeting(words, card.draws, card.examples[:3])
+
+
+def _message(update: Update) -> Message:
+    message: Any = update.message
+    assert isinstance(message, Message), "the filters in application.py let only messages through"
+    return message

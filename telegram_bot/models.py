@@ -1,0 +1,50 @@
+"""What Telegram sent, and who may fetch it. Telegram forgets an update once it is confirmed; these rows do not."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class ReceivedUpdate(models.Model):
+    """One update, stored before it is confirmed and handled once.
+
+    waiting (handled_at empty) -> leased by an owner until lease_until -> handled, with an error if it never worked.
+    Without an owner, lease_until says from when it may be tried again.
+    """
+
+    update_id = models.BigIntegerField(unique=True)
+    # Updates with the same key are handled in order. Text: a stranger's chat id may be any number.
+    chat = models.CharField(max_length=64, blank=True)
+    # JSON in ASCII: PostgreSQL's own JSON type refuses NUL and lone surrogates, which people can send.
+    payload = models.TextField()
+    received_at = models.DateTimeField(auto_now_add=True)
+    owner = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Set just before its answer goes out: an answer whose fate is unknown is not sent again.
+    answered_at = models.DateTimeField(null=True, blank=True)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["update_id"]
+        indexes = [
+            models.Index(
+                fields=["chat", "update_id"], name="update_waiting", condition=models.Q(handled_at__isnull=True)
+            ),
+            models.Index(fields=["handled_at"], name="update_handled"),
+        ]
+
+    def __str__(self) -> str:
+        return f"update {self.update_id}"
+
+
+class PollingLease(models.Model):
+    """Which process fetches the updates of a bot. Telegram lets two of them take turns at losing."""
+
+    bot_id = models.CharField(max_length=32, primary_key=True)
+    owner = models.CharField(max_length=100)
+    lease_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.owner} polls for bot {self.bot_id}"

@@ -1,0 +1,168 @@
+"""The bot process: fetch, handle, deliver and sweep side by side until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+from telegram import BotCommand
+from telegram.error import TelegramError
+
+from generations.sweep import sweep
+
+from . import application, inbox, lease, texts
+from .consumer import App, Consumer
+from .delivery import Courier, rows
+from .errors import Next, sort
+from .polling import LONGEST_PAUSE, TokenRefused, poll
+
+logger = logging.getLogger(__name__)
+
+HANDLE_SECONDS = 0.5
+DELIVER_SECONDS = 1.0
+SWEEP_SECONDS = 15.0
+FORGET_SECONDS = 3600.0
+# After a failure that is not Telegram's, most likely the database's.
+PAUSE_AFTER_ERROR = 5.0
+# What has begun when the process is told to stop may take this long to end.
+GRACE_SECONDS = 8.0
+
+
+class CannotRun(Exception):
+    """The message says why, for the operator."""
+
+
+async def run_bot(stop: asyncio.Event) -> None:
+    """Run until `stop` is set. Raises CannotRun."""
+    owner = lease.own_name()
+    bot_id = settings.BOT_TOKEN.partition(":")[0]
+    bot = application.build()
+    try:
+        if await unless(stop, take_lease(bot_id, owner)) and await unless(stop, connect(bot)):
+            await work(bot, owner, bot_id, stop)
+    except TokenRefused:
+        raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
+    finally:
+        await bot.shutdown()
+        await sync_to_async(lease.release)(bot_id, owner)
+
+
+async def unless(stop: asyncio.Event, coroutine: Coroutine[Any, Any, None]) -> bool:
+    """Run it to its end, or until stop is set. Returns whether it came to its end."""
+    task, stopped = asyncio.create_task(coroutine), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        return task.done()
+    finally:
+        task.cancel()
+        stopped.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
+
+
+async def take_lease(bot_id: str, owner: str) -> None:
+    """Wait as long as a killed predecessor may hold it; longer means that it lives."""
+    for attempt in range(int(lease.LEASE.total_seconds()) + 2):
+        holder = await sync_to_async(lease.take)(bot_id, owner)
+        if not holder:
+            return
+        if attempt == 0:
+            logger.warning("%s fetches this bot's updates, or was killed just now. Waiting.", holder)
+        await asyncio.sleep(1)
+    raise CannotRun(f"{holder} fetches this bot's updates already. Only one process per bot can.")
+
+
+async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event) -> None:
+    """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
+    consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
+    # With the lease ours, whoever held these is dead.
+    await sync_to_async(inbox.release_all)()
+    await sync_to_async(rows.release_all)(owner)
+    problems: list[Exception] = []
+
+    async def renew() -> None:
+        if not await sync_to_async(lease.renew)(bot_id, owner):
+            raise CannotRun("Another process has taken over fetching this bot's updates.")
+
+    async def put_right() -> None:
+        if result := await sync_to_async(sweep)():
+            logger.info("Sweep: %s", result)
+
+    async def part(coroutine: Coroutine[Any, Any, object]) -> None:
+        try:
+            await coroutine
+        except (CannotRun, TokenRefused) as error:
+            problems.append(error)
+        finally:
+            stop.set()
+            for wake in (consumer.wake, courier.wake):
+                wake.set()
+
+    logger.info("The bot @%s is running.", bot.bot.username)
+    await asyncio.gather(
+        part(unless(stop, poll(bot.bot, consumer.wake.set))),
+        part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
+        part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
+        part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
+        part(unless(stop, keep_going(stop, "lease", renew, lease.RENEW_SECONDS))),
+        part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
+    )
+    await asyncio.gather(consumer.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
+    if problems:
+        raise problems[0]
+    logger.info("The bot has stopped.")
+
+
+async def connect(bot: App) -> None:
+    """Say hello to Telegram, as often as it takes. A webhook left over would keep the updates from us."""
+    failures = 0
+    while True:
+        try:
+            await bot.initialize()
+            await bot.bot.delete_webhook(drop_pending_updates=False)
+            break
+        except TelegramError as error:
+            verdict = sort(error)
+            # PTB's own words repeat the token.
+            if verdict.next is Next.STOP:
+                raise TokenRefused from None
+            failures += 1
+            pause = max(verdict.wait, min(2.0 ** (failures - 1), LONGEST_PAUSE))
+            logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
+        await asyncio.sleep(pause)
+    try:
+        await bot.bot.set_my_commands([BotCommand(name, str(what)) for name, what in texts.COMMANDS.items()])
+    except TelegramError as error:
+        logger.warning("The list of commands was not set: %s", sort(error).reason)
+
+
+async def keep_going(
+    stop: asyncio.Event,
+    name: str,
+    tick: Callable[[], Awaitable[object]],
+    seconds: float,
+    wake: asyncio.Event | None = None,
+) -> None:
+    """Call tick every so many seconds, or when woken, until stop is set. An error is logged and does not end it."""
+    wake = wake or asyncio.Event()
+    while not stop.is_set():
+        wake.clear()
+        pause = seconds
+        try:
+            await sync_to_async(close_old_connections)()
+            await tick()
+        except CannotRun:
+            raise
+        except Exception:
+            logger.exception("The bot's %s failed; it goes on.", name)
+            pause = max(pause, PAUSE_AFTER_ERROR)
+        if not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), pause)
