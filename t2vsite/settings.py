@@ -155,6 +155,8 @@ def database() -> dict[str, Any]:
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
+        # Tests run on a file as well: threads and other processes must meet the locks that a real install has.
+        config["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
     return config
 
 
@@ -212,6 +214,9 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG or TESTING
+if TESTING:
+    # WhiteNoise warns of a missing folder, and in tests a warning is an error.
+    STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- engine -----------------------------------------------------------------------------------------------------------
@@ -224,6 +229,8 @@ if DEVICE not in {"auto", "cpu", "cuda"} and not (DEVICE.startswith("cuda:") and
 
 # --- chat -------------------------------------------------------------------------------------------------------------
 
+# python-telegram-bot's flood error warns, even when raised, until it is told which type its wait may have.
+os.environ.setdefault("PTB_TIMEDELTA", "true")
 BOT_TOKEN = envsecret("BOT_TOKEN")
 TELEGRAM_API_URL = envurl("TELEGRAM_API_URL", "https://api.telegram.org", {"http", "https"}).rstrip("/")
 WEBHOOK_URL = envurl("WEBHOOK_URL", "", {"https", "http"})
