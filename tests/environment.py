@@ -1,8 +1,8 @@
 """Loaded by `-p tests.environment` (pyproject.toml), before pytest-django reads the settings; a conftest is too late.
 
-Every test process gets a DATA_DIR of its own, so that no test touches var/. DATABASE_URL and REDIS_URL stay as they
-are: the second CI pass sets them. Everything else that settings.py reads is taken away, so that a developer's shell
-cannot change a result.
+Every test process gets a DATA_DIR of its own, so that no test touches var/. Everything else that settings.py reads is
+taken away, so that a developer's shell cannot change a result. DATABASE_URL and REDIS_URL stay when TEST_ON_SERVICES=1
+says that they are there to be emptied, as the second CI pass does.
 """
 
 import atexit
@@ -11,6 +11,8 @@ import secrets
 import shutil
 import tempfile
 from pathlib import Path
+
+import pytest
 
 CLEARED = [
     "ALLOWED_HOSTS",
@@ -27,6 +29,11 @@ CLEARED = [
     "WEBHOOK_SECRET_FILE",
     "WEBHOOK_URL",
 ]
+
+for name in ("DATABASE_URL", "REDIS_URL"):
+    if os.environ.get(name) and os.environ.get("TEST_ON_SERVICES") != "1":
+        # It may well be the real one, and tests empty the queue.
+        raise pytest.UsageError(f"{name} is set. Unset it, or set TEST_ON_SERVICES=1 if tests may empty it.")
 
 for name in CLEARED:
     os.environ.pop(name, None)
