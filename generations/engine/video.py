@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -89,12 +90,15 @@ def write_poster(frame: npt.NDArray[np.uint8], path: Path | str, *, upscale: int
     """
     picture = Image.fromarray(_enlarged(_checked(frame[np.newaxis], upscale)[0], upscale))
     picture.thumbnail((POSTER_SIDE, POSTER_SIDE), Image.Resampling.LANCZOS)
+    for quality in (88, 70, 50, 30):
+        # To memory first: writing straight to a full disk, pillow leaves half a picture and raises nothing.
+        content = io.BytesIO()
+        picture.save(content, "JPEG", quality=quality, optimize=True)
+        if len(content.getvalue()) < POSTER_BYTES:
+            break
     target = Path(path)
     with _written_whole(target, ".jpg") as temporary:
-        for quality in (88, 70, 50, 30):
-            picture.save(temporary, "JPEG", quality=quality, optimize=True)
-            if temporary.stat().st_size < POSTER_BYTES:
-                break
+        temporary.write_bytes(content.getvalue())
     return target
 
 

@@ -42,7 +42,7 @@ def stock_frames(autoencoder: nn.Module, latents: Tensor) -> npt.NDArray[np.uint
     """Decode and convert as TextToVideoSynthesis.forward and tensor2vid upstream."""
     frames = (1.0 / 0.18215 * latents)[0].transpose(0, 1)
     with torch.no_grad():
-        pixels = autoencoder.decode(frames)  # type: ignore[operator]
+        pixels = autoencoder.decode(frames)
     levels = (pixels.mul(0.5).add(0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy() * 255).astype("uint8")
     return np.asarray(levels)
 
@@ -65,7 +65,7 @@ def test_a_ten_step_video_equals_upstreams(
     torch.manual_seed(11)
     noise = torch.randn(1, 4, 4, 8, 8)
     unconditional, conditional = engine.encode("a red circle", "a blue square").split(1)
-    expected = upstream_diffusion().ddim_sample_loop(  # type: ignore[attr-defined]
+    expected = upstream_diffusion().ddim_sample_loop(
         noise=noise,
         model=stock_unet,
         model_kwargs=[{"y": conditional}, {"y": unconditional}],
@@ -103,7 +103,7 @@ def test_a_step_count_visits_the_timesteps_upstream_visits(steps: int) -> None:
         return xt * 0.5
 
     noise = torch.randn(1, 4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
-    expected = upstream.ddim_sample_loop(noise=noise, model=model, ddim_timesteps=steps)  # type: ignore[attr-defined]
+    expected = upstream.ddim_sample_loop(noise=noise, model=model, ddim_timesteps=steps)
     sample, alphas = noise, sampler.alphas_cumprod()
     for t, t_prev in sampler.timesteps(steps):
         sample = sampler.ddim_step(sample * 0.5, t, t_prev, sample, alphas)
@@ -124,7 +124,7 @@ def test_an_impossible_step_count_is_refused(steps: int) -> None:
 
 
 def test_the_noise_schedule_equals_upstreams() -> None:
-    assert torch.equal(sampler.alphas_cumprod(), upstream_diffusion().alphas_cumprod)  # type: ignore[attr-defined]
+    assert torch.equal(sampler.alphas_cumprod(), upstream_diffusion().alphas_cumprod)
 
 
 def test_the_noise_equals_upstreams_for_the_same_seed(engine: ModelScopeEngine) -> None:

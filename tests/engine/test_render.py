@@ -146,7 +146,7 @@ def test_numbers_that_overflow_fail_instead_of_giving_a_black_video(
         engine.render([spec], silent)
     assert caught.value.retryable
     assert "broken" in caught.value.public_reason
-    with pytest.raises(EngineError, match="Self-test failed: non-finite output"):
+    with pytest.raises(EngineError, match="Self-test failed"):
         engine.self_test()
 
 

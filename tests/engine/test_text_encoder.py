@@ -67,7 +67,9 @@ def test_features_equal_a_tower_written_out_by_hand(config: TextTowerConfig) -> 
         tokens = SimpleTokenizer(context_length=77)([prompt])
         found = tower(tokens)[0]
         assert found.shape == (77, config.output_width)
-        torch.testing.assert_close(found.double(), by_hand(tower.state_dict(), tokens[0].tolist(), config), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            found.double(), by_hand(tower.state_dict(), tokens[0].tolist(), config), atol=1e-4, rtol=0
+        )
 
 
 def test_features_equal_open_clips_own_tower() -> None:
@@ -77,7 +79,7 @@ def test_features_equal_open_clips_own_tower() -> None:
     tower.load_state_dict(stock.state_dict())
     tokens = SimpleTokenizer(context_length=77)(PROMPTS)
     with torch.no_grad():
-        expected = stock.forward_intermediates(  # type: ignore[operator]
+        expected = stock.forward_intermediates(
             tokens, indices=[1], normalize_intermediates=True, intermediates_only=True, output_fmt="NLC"
         )["text_intermediates"][0]
         torch.testing.assert_close(tower(tokens), expected, atol=1e-5, rtol=0)
@@ -162,7 +164,7 @@ def test_the_self_test_notices_a_tower_run_along_the_wrong_axis(own_folder: Path
     for block in engine.text_encoder.tower.transformer.resblocks:
         # What open_clip's blocks did before 2.26, and what upstream's permute still assumes.
         block.attn.batch_first = False
-    with pytest.raises((EngineError, RuntimeError), match="Self-test failed|attn_mask"):
+    with pytest.raises((EngineError, RuntimeError), match=r"Self-test failed|attn_mask"):
         engine.self_test()
 
 

@@ -47,7 +47,7 @@ def test_a_good_folder_loads(model_folder: Path) -> None:
         (PAGE, "a web page"),
         (b'{"error": "rate limited"}', "not a usable torch checkpoint"),
         (b"\x80\x02}q\x00", "not a usable torch checkpoint"),
-        (b"PK\x03\x04 and the rest never came", "truncated after 30 bytes"),
+        (b"PK\x03\x04 and the rest never came", "truncated after"),
     ],
     ids=["missing", "empty", "LFS pointer", "HTML", "JSON", "half a pickle", "half a zip"],
 )
@@ -66,7 +66,8 @@ def test_a_download_that_stopped_early_is_named(own_folder: Path) -> None:
     path = own_folder / UNET_FILE
     os.truncate(path, path.stat().st_size // 2)
     [problem] = problems(own_folder)
-    assert "truncated after" in problem and "the download stopped early" in problem
+    assert "truncated after" in problem
+    assert "the download stopped early" in problem
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(own_folder: Path) -> None:
@@ -95,7 +96,8 @@ def test_every_fault_of_every_file_is_told_at_once(own_folder: Path) -> None:
 def test_many_missing_tensors_are_counted_and_three_are_named(own_folder: Path) -> None:
     torch.save({"something": torch.zeros(1)}, own_folder / CLIP_FILE)
     missing, unexpected = problems(own_folder)
-    assert "39 tensors are missing: " in missing and missing.endswith(" and 36 more")
+    assert "41 tensors are missing: " in missing
+    assert missing.endswith(" and 38 more")
     assert unexpected.endswith("1 tensor is unexpected: something")
 
 
@@ -113,7 +115,7 @@ def test_a_prompt_never_loses_its_effect_to_a_renamed_tensor(own_folder: Path) -
 def test_weights_that_overflow_in_half_precision_are_refused(own_folder: Path) -> None:
     edit_state(own_folder / UNET_FILE, out__2__bias=torch.full((4,), 1e30))
     load_engine(own_folder, "cpu")
-    with pytest.raises(CheckpointError, match="not finite as float16: out.2.bias"):
+    with pytest.raises(CheckpointError, match=r"not finite as float16: out\.2\.bias"):
         ModelScopeEngine(own_folder, "cpu", dtype=torch.float16)
 
 
@@ -205,21 +207,19 @@ class Bomb:
 def test_nothing_in_a_weight_file_is_ever_run(tmp_path: Path, how: str, zipped: bool) -> None:
     mark = tmp_path / "it-ran"
     bomb = {
-        "exec": Bomb(builtins.exec, f"open({str(mark)!r}, 'w')"),
+        "exec": Bomb(builtins.exec, f"import pathlib; pathlib.Path({str(mark)!r}).touch()"),
         "system": Bomb(os.system, f"touch {mark}"),
         "popen": Bomb(subprocess.Popen, ["touch", str(mark)]),
         "import": Bomb(builtins.__import__, "antigravity"),
     }[how]
     path = tmp_path / "weights.pth"
-    torch.save(
-        {"state_dict": {"a": torch.ones(2)}, "callbacks": bomb}, path, _use_new_zipfile_serialization=zipped
-    )
-    try:
-        state = read_state(path)
-    except CheckpointError as error:
-        assert str(path) in str(error) and "\n" not in str(error)
+    torch.save({"state_dict": {"a": torch.ones(2)}, "callbacks": bomb}, path, _use_new_zipfile_serialization=zipped)
+    if zipped and how != "system":
+        assert set(read_state(path)) == {"a"}
     else:
-        assert set(state) == {"a"}
+        # torch refuses modules such as os outright, and stand-ins are offered only to files of today's format.
+        with pytest.raises(CheckpointError, match=r"weights.pth: not a usable torch checkpoint \(.*GLOBAL .*"):
+            read_state(path)
     assert not mark.exists()
     assert "antigravity" not in sys.modules
     # The bomb is live: it goes off in the hands of a loader that trusts the file.
@@ -231,7 +231,7 @@ def test_nothing_in_a_weight_file_is_ever_run(tmp_path: Path, how: str, zipped: 
 def test_a_bomb_in_the_place_of_a_tensor_is_a_named_problem(own_folder: Path, tmp_path: Path) -> None:
     mark = tmp_path / "it-ran"
     state = torch.load(own_folder / UNET_FILE, weights_only=True)
-    state["out.2.bias"] = Bomb(builtins.exec, f"open({str(mark)!r}, 'w')")
+    state["out.2.bias"] = Bomb(builtins.exec, f"import pathlib; pathlib.Path({str(mark)!r}).touch()")
     torch.save(state, own_folder / UNET_FILE)
     [problem] = problems(own_folder)
     assert "out.2.bias is not a tensor of floating-point numbers" in problem
@@ -259,35 +259,34 @@ from pathlib import Path
 from generations.engine import load_engine
 from generations.engine.base import CheckpointError, EngineError
 
+def attempt(work):
+    try:
+        work()
+    except EngineError as error:
+        assert not isinstance(error, CheckpointError)
+        print(error, "|", error.public_reason)
+
 torch.set_num_threads(1)
-folder, when = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 engine = load_engine(folder, "cpu")
 engine.self_test()
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 24 * 2**20,) * 2)
-try:
-    if when == "loading":
-        load_engine(folder, "cpu")
-    else:
-        engine.render([engine.card.spec("a", seed=1, frames=32, width=576, height=576)], lambda done, steps: None)
-except EngineError as error:
-    assert not isinstance(error, CheckpointError)
-    print(error, "|", error.public_reason)
+resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 2**20,) * 2)
+big = engine.card.spec("a", seed=1, frames=32, width=576, height=576)
+attempt(lambda: engine.render([big], lambda done, steps: None))
+attempt(lambda: load_engine(folder, "cpu"))
 """
 
 
-@pytest.mark.parametrize(
-    ("when", "message", "public"),
-    [
-        ("loading", "Not enough memory to load", "The video model is not available right now."),
-        ("rendering", "Not enough memory on cpu for 32 frames of 576x576", "Please ask for fewer frames"),
-    ],
-)
-def test_too_little_memory_is_told_in_words(model_folder: Path, when: str, message: str, public: str) -> None:
+def test_too_little_memory_is_told_in_words(model_folder: Path) -> None:
     told = subprocess.run(
-        [sys.executable, "-c", OUT_OF_MEMORY, str(model_folder), when], capture_output=True, text=True, check=True
+        [sys.executable, "-c", OUT_OF_MEMORY, str(model_folder)], capture_output=True, text=True, check=True
     ).stdout
-    assert message in told and public in told
+    rendering, loading = told.splitlines()
+    assert "Not enough memory on cpu for 32 frames of 576x576" in rendering
+    assert "Please ask for fewer frames or a smaller size." in rendering
+    assert f"Not enough memory to load {model_folder} on cpu" in loading
+    assert "The video model is not available right now." in loading
 
 
 def test_a_missing_gpu_stops_the_start_with_one_line(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +309,9 @@ def test_a_machine_without_a_gpu_renders_on_its_cpu(model_folder: Path) -> None:
     )
     told = subprocess.run(
         [sys.executable, "-c", program, str(model_folder)],
-        capture_output=True, text=True, check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-    ).stdout  # fmt: skip
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert told.strip() == "cpu (4, 64, 64, 3)"

@@ -32,16 +32,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a full memory from other failures: Python's error, torch's for CUDA, and torch's bare text for the CPU."""
+    text = str(error).lower()
+    told = "can't allocate memory" in text or "cannot allocate memory" in text
+    return told or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
+
 @contextlib.contextmanager
 def out_of_memory_told(message: str, public_reason: str) -> Iterator[None]:
     """Turn every way in which torch runs out of memory into one EngineError."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        # On the CPU torch raises a bare RuntimeError; on CUDA its subclass OutOfMemoryError.
-        text = str(error).lower()
-        full = "can't allocate memory" in text or "cannot allocate memory" in text or "not enough memory" in text
-        if not (full or isinstance(error, MemoryError | torch.OutOfMemoryError)):
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not is_out_of_memory(error):
             raise
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

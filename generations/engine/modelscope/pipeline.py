@@ -36,9 +36,10 @@ class ModelScopeEngine:
         if self.device.type == "cuda":
             # The same request must give the same frames; the fastest convolution is not always a repeatable one.
             torch.backends.cudnn.deterministic = True
-        self.card = read_card(model)
-        networks = load_networks(Path(model), self.device, self.dtype)
-        self.text_encoder = TextEncoder(networks.text_tower)
+        with out_of_memory_told(f"Not enough memory to load {model} on {self.device}", NOT_AVAILABLE):
+            self.card = read_card(model)
+            networks = load_networks(Path(model), self.device, self.dtype)
+            self.text_encoder = TextEncoder(networks.text_tower)
         self.unet = networks.unet
         self.autoencoder = networks.autoencoder
         self.num_timesteps = networks.configuration.num_timesteps
@@ -89,7 +90,7 @@ class ModelScopeEngine:
         return torch.randn(shape, generator=generator).to(self.device)
 
     def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
-        """Return noise estimates (B, 4, F, h, w), float32, of latents (1, 4, F, h, w) at t for context (B, tokens, 1024)."""
+        """Return noise estimates (B, 4, F, h, w), float32: latents (1, 4, F, h, w) at t, context (B, tokens, 1024)."""
         batch = len(context)
         times = torch.full((batch,), t, dtype=torch.long, device=self.device)
         prediction: Tensor = self.unet(latents.expand(batch, -1, -1, -1, -1), times, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from generations.engine.base import CheckpointError
 from generations.engine.modelscope.autoencoder import build_autoencoder
 from generations.engine.modelscope.configuration import Configuration, read_configuration
-from generations.engine.modelscope.device import NOT_AVAILABLE, out_of_memory_told
+from generations.engine.modelscope.device import is_out_of_memory
 from generations.engine.modelscope.text_encoder import TextTower
 from generations.engine.modelscope.unet import build_unet
 
@@ -39,7 +40,7 @@ class Networks:
 def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
     """Build the networks of a ModelScope folder and fill them strictly.
 
-    Raises CheckpointError listing every fault of every file, or EngineError when memory does not suffice.
+    Raises CheckpointError listing every fault of every file.
     """
     if not folder.is_dir():
         raise CheckpointError([f"{folder}: no such folder; fetch the model first (manage.py fetchmodel)"])
@@ -63,12 +64,11 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
             return None
         return network
 
-    with out_of_memory_told(f"Not enough memory to load {folder} on {device}", NOT_AVAILABLE):
-        text_tower = load(configuration.clip_file, lambda: TextTower(configuration.text), _text_keys)
-        unet = load(configuration.unet_file, lambda: build_unet(configuration.unet), dict)
-        autoencoder = load(
-            configuration.autoencoder_file, lambda: build_autoencoder(configuration.autoencoder), _autoencoder_keys
-        )
+    text_tower = load(configuration.clip_file, lambda: TextTower(configuration.text), _text_keys)
+    unet = load(configuration.unet_file, lambda: build_unet(configuration.unet), dict)
+    autoencoder = load(
+        configuration.autoencoder_file, lambda: build_autoencoder(configuration.autoencoder), _autoencoder_keys
+    )
     if problems:
         raise CheckpointError(problems)
     # Only decoding is ever asked for; the file was checked whole, the memory need not be held.
@@ -89,15 +89,17 @@ def read_state(path: Path) -> dict[str, Any]:
         zipped = zipfile.is_zipfile(path)
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(path) if zipped else []
         # weights_only never imports what a file names; naming a stand-in for it keeps it from refusing the file.
-        with torch.serialization.safe_globals([(_StandIn, name) for name in unknown]):
+        with torch.serialization.safe_globals([(_StandIn, name) for name in unknown]), warnings.catch_warnings():
+            # Torch checks a sparse table for indices out of range, as it should, and warns that this takes a moment.
+            warnings.filterwarnings("ignore", "Validating sparse tensor invariants", UserWarning)
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         state = dict(loaded)
         if isinstance(state.get("state_dict"), dict):
             state = dict(state["state_dict"])
         state = {str(name): value for name, value in state.items()}
-    except MemoryError:
-        raise
     except Exception as error:  # the many ways in which a foreign file can be broken all mean the same to the operator
+        if is_out_of_memory(error):
+            raise
         raise CheckpointError([f"{path}: not a usable torch checkpoint ({_first_line(error)})"]) from error
     if not state:
         raise CheckpointError([f"{path}: holds no tensors"])

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from generations.engine.base import EngineError, VideoSpec
+from generations.engine.modelscope.pipeline import ModelScopeEngine
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+
+
+def silent(done: int, steps: int) -> None:
+    """A step callback that wants nothing."""
+
+
+@pytest.fixture(scope="module")
+def on_gpu(model_folder: Path) -> ModelScopeEngine:
+    return ModelScopeEngine(model_folder, "cuda")
+
+
+def test_a_gpu_passes_the_self_test_in_half_precision(on_gpu: ModelScopeEngine) -> None:
+    on_gpu.self_test()
+    assert {parameter.dtype for parameter in on_gpu.unet.parameters()} == {torch.float16}
+
+
+def test_a_gpu_repeats_itself(on_gpu: ModelScopeEngine, spec: VideoSpec) -> None:
+    first, again = (on_gpu.render([spec], silent)[0] for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+def test_a_gpu_in_full_precision_draws_what_the_cpu_draws(
+    engine: ModelScopeEngine, model_folder: Path, spec: VideoSpec
+) -> None:
+    on_gpu = ModelScopeEngine(model_folder, "cuda:0", dtype=torch.float32)
+    difference = on_gpu.render([spec], silent)[0].astype(int) - engine.render([spec], silent)[0]
+    assert abs(difference).mean() < 1
+
+
+def test_a_gpu_beyond_the_last_is_refused(model_folder: Path) -> None:
+    with pytest.raises(EngineError, match=f"sees {torch.cuda.device_count()} CUDA GPU"):
+        ModelScopeEngine(model_folder, f"cuda:{torch.cuda.device_count()}")
