@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from typing import Any
 
@@ -22,6 +23,7 @@ from .record import Call
 from .wire import HangUp, Wire
 from .world import World
 
+log = logging.getLogger(__name__)
 WELL_FORMED = re.compile(r"\d{1,20}:[A-Za-z0-9_-]+")
 
 
@@ -110,6 +112,10 @@ class BotApi:
                 result = perform(self.world, method, params)
         except ApiError as error:
             return error.answer(), error.code
+        except Exception as error:
+            # A fault of the stand-in's own. The bot must get an answer it can read, and the log the reason.
+            log.exception("the simulator failed at %s", method)
+            return ApiError(500, f"Internal Server Error: {type(error).__name__}").answer(), 500
         return {"ok": True, "result": result}, 200
 
     def _note(self, call: Call, body: Json | None, status: int, reply: str) -> None:

@@ -176,9 +176,9 @@ class Control:
 
     async def _stream(self, since: int) -> AsyncIterator[str]:
         world = self.world
-        yield ": hello\n\n"
+        yield "retry: 500\n\n"
         while not world.bell.closed:
-            await world.bell.until(lambda: world.sequence > since, HEARTBEAT)  # noqa: B023
+            await world.bell.until(lambda: world.sequence != since, HEARTBEAT)  # noqa: B023
             with world.bell.reading():
                 kept = list(world.events)
                 fresh = [(number, event) for number, event in kept if number > since]

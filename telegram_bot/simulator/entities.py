@@ -10,7 +10,7 @@ from .errors import Json, bad_request
 # What Telegram marks without being asked. The order decides who wins where two overlap.
 FOUND_BY_ITSELF = (
     ("url", re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)\]]")),
-    ("bot_command", re.compile(r"(?<![\w/@])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?(?![\w/])")),
+    ("bot_command", re.compile(r"(?<![\w/@<>])/[A-Za-z0-9_]{1,64}(?:@[A-Za-z0-9_]{3,32})?(?![\w/<>])")),
     ("mention", re.compile(r"(?<![\w@/])@[A-Za-z0-9_]{3,32}\b")),
     ("hashtag", re.compile(r"(?<![\w#])#\w*[^\W\d]\w*")),
 )
@@ -75,7 +75,7 @@ def given_entities(text: str, entities: list[Json]) -> Rich:
     """A text whose entities the bot lists itself."""
     total = utf16_length(text)
     for entity in entities:
-        if not isinstance(entity, dict) or "type" not in entity:
+        if not isinstance(entity.get("type"), str):
             raise bad_request('can\'t parse MessageEntity: Field "type" must be of type String')
         offset, length = entity.get("offset"), entity.get("length")
         if not isinstance(offset, int) or not isinstance(length, int) or offset < 0 or length < 0:

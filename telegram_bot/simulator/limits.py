@@ -86,12 +86,10 @@ def _check_button(button: Any) -> None:
         raise bad_request(f"inline keyboard button URL '{button['url']}' is invalid: Wrong HTTP URL")
 
 
-def check_markup(markup: Any) -> Json | None:
+def check_markup(markup: Json) -> Json | None:
     """A keyboard under a message; only inline ones stay part of the message."""
     if not markup:
         return None
-    if not isinstance(markup, dict):
-        raise bad_request("object expected as reply markup")
     if "inline_keyboard" not in markup:
         return dict(markup)
     rows = markup["inline_keyboard"]
@@ -105,10 +103,8 @@ def check_markup(markup: Any) -> Json | None:
     return {"inline_keyboard": [row for row in rows if row]}
 
 
-def check_commands(commands: Any) -> list[Json]:
+def check_commands(commands: list[Json]) -> list[Json]:
     """The list behind the menu button."""
-    if not isinstance(commands, list):
-        raise bad_request("can't parse commands: expected an Array")
     if len(commands) > 100:
         raise bad_request("BOT_COMMANDS_TOO_MUCH")
     checked = []

@@ -44,7 +44,7 @@ class Params:
         """A whole number; anything else counts as absent, as Telegram does it."""
         try:
             return int(self.values.get(name, default))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return default
 
     def flag(self, name: str) -> bool:
@@ -61,12 +61,26 @@ class Params:
         except (ValueError, RecursionError):
             return value
 
-    def structure(self, name: str) -> Any:
-        """Like `json`, but text that is no JSON is refused."""
+    def object(self, name: str) -> Json:
+        """A JSON object, {} when absent; anything else is refused."""
         value = self.json(name)
-        if isinstance(value, str):
+        if value is not None and not isinstance(value, dict):
             raise bad_request(f"can't parse {name.replace('_', ' ')} JSON object")
+        return value or {}
+
+    def array(self, name: str) -> list[Any] | None:
+        """A JSON list; anything else is refused."""
+        value = self.json(name)
+        if value is not None and not isinstance(value, list):
+            raise bad_request(f"can't parse {name.replace('_', ' ')} JSON array")
         return value
+
+    def objects(self, name: str) -> list[Json]:
+        """A list of JSON objects, [] when absent."""
+        values = self.array(name) or []
+        if not all(isinstance(value, dict) for value in values):
+            raise bad_request(f"can't parse {name.replace('_', ' ')}: expected an Object")
+        return values
 
     def file(self, name: str) -> Upload | str | None:
         """An upload, or the file_id or address given instead."""

@@ -17,7 +17,7 @@ async def get_updates(world: World, params: Params) -> list[Json]:
     limit = params.integer("limit", 100)
     updates = world.updates
     with world.bell.changing():
-        updates.allow(params.structure("allowed_updates"))
+        updates.allow(params.array("allowed_updates"))
         poll = updates.begin_poll()
         updates.confirm(params.integer("offset"))
         # A webhook set meanwhile, or a second poller, also ends the wait.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import threading
 import time
@@ -299,8 +300,10 @@ class Simulator:
 
 
 def run_forever(world: World, host: str, port: int) -> None:
-    """Serve in this thread until Ctrl-C or SIGTERM."""
+    """Serve in this thread until Ctrl-C or SIGTERM; both are a good end."""
     taken = listen(host, port)
     server, _ = build_server(world)
+    # uvicorn stops gently and then passes the signal on to the handler it found.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[taken])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ApiError, Json, bad_request
@@ -72,9 +73,9 @@ class UpdateQueue:
     def _wanted(self, kind: str) -> bool:
         return kind in self.allowed if self.allowed else kind not in ON_REQUEST
 
-    def allow(self, kinds: object) -> None:
+    def allow(self, kinds: list[Any] | None) -> None:
         """Remember allowed_updates; absent leaves the last choice, an empty list restores the default."""
-        if isinstance(kinds, list):
+        if kinds is not None:
             self.allowed = {str(kind) for kind in kinds}
 
     def begin_poll(self) -> int:

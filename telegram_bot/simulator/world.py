@@ -43,7 +43,8 @@ class World:
             "first_name": "Simulator bot",
             "username": BOT_USERNAME,
         }
-        self._sequence = 0
+        # Starts above where any earlier run ended, so that a page left open notices the restart.
+        self._sequence = int(time.time() * 1000)
         self.reset()
 
     def reset(self) -> None:

@@ -28,13 +28,13 @@ def get_file(world: World, params: Params) -> Json:
 
 
 def _scope(params: Params) -> str:
-    scope = params.structure("scope") or {"type": "default"}
+    scope = params.object("scope") or {"type": "default"}
     return json.dumps([scope, params.text("language_code")], sort_keys=True)
 
 
 def set_my_commands(world: World, params: Params) -> Literal[True]:
     """setMyCommands"""
-    world.commands[_scope(params)] = check_commands(params.structure("commands"))
+    world.commands[_scope(params)] = check_commands(params.objects("commands"))
     return True
 
 
@@ -57,7 +57,7 @@ def set_webhook(world: World, params: Params) -> Literal[True]:
         params.integer("max_connections"),
         params.flag("drop_pending_updates"),
     )
-    world.updates.allow(params.structure("allowed_updates"))
+    world.updates.allow(params.array("allowed_updates"))
     return True
 
 

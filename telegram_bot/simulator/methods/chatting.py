@@ -59,9 +59,9 @@ def delete_message(world: World, params: Params) -> Literal[True]:
 def delete_messages(world: World, params: Params) -> Literal[True]:
     """deleteMessages: those that are gone already are skipped"""
     chat = target(world, params)
-    for message_id in params.structure("message_ids") or []:
-        if chat.message(int(message_id)) is not None:
-            _delete(world, params, int(message_id))
+    for message_id in params.array("message_ids") or []:
+        if isinstance(message_id, int) and chat.message(message_id) is not None:
+            _delete(world, params, message_id)
     return True
 
 
@@ -71,7 +71,7 @@ def set_message_reaction(world: World, params: Params) -> Literal[True]:
     message = chat.message(params.integer("message_id"))
     if message is None:
         raise bad_request("message to react not found")
-    reactions: list[Json] = params.structure("reaction") or []
+    reactions = params.objects("reaction")
     if len(reactions) > 1:
         raise bad_request("REACTIONS_TOO_MANY")
     for reaction in reactions:

@@ -20,13 +20,13 @@ def target(world: World, params: Params) -> Chat:
 
 def rich_text(params: Params) -> Json:
     """`text` as message fields."""
-    rich = check_text(parse(params.text("text"), params.text("parse_mode"), params.structure("entities")))
+    rich = check_text(parse(params.text("text"), params.text("parse_mode"), params.objects("entities")))
     return _fields(rich, "text", "entities")
 
 
 def rich_caption(params: Params) -> Json:
     """`caption` as message fields; empty is allowed."""
-    rich = check_caption(parse(params.text("caption"), params.text("parse_mode"), params.structure("caption_entities")))
+    rich = check_caption(parse(params.text("caption"), params.text("parse_mode"), params.objects("caption_entities")))
     fields = _fields(rich, "caption", "caption_entities")
     if rich.text and params.flag("show_caption_above_media"):
         fields["show_caption_above_media"] = True
@@ -42,7 +42,7 @@ def _fields(rich: Rich, text: str, entities: str) -> Json:
 
 def inline_keyboard(params: Params) -> Json:
     """`reply_markup`, as far as it stays part of the message."""
-    markup = check_markup(params.structure("reply_markup"))
+    markup = check_markup(params.object("reply_markup"))
     if markup and markup.get("inline_keyboard"):
         return {"reply_markup": markup}
     return {}
@@ -50,7 +50,7 @@ def inline_keyboard(params: Params) -> Json:
 
 def other_keyboard(params: Params) -> Json | None:
     """A keyboard that replaces the person's own, or takes it away."""
-    markup = check_markup(params.structure("reply_markup"))
+    markup = check_markup(params.object("reply_markup"))
     return markup if markup and "inline_keyboard" not in markup else None
 
 
@@ -58,22 +58,20 @@ def placement(chat: Chat, params: Params) -> Json:
     """Which message is answered, and in which topic."""
     reply = _answered(chat, params)
     fields: Json = {"reply_to_message": quoted(reply)} if reply is not None else {}
-    quote = (params.structure("reply_parameters") or {}).get("quote")
+    quote = params.object("reply_parameters").get("quote")
     if reply is not None and quote:
         fields["quote"] = {"text": quote, "position": 0, "is_manual": True}
     return chat.topic_for(params.integer("message_thread_id"), reply) | fields
 
 
 def _answered(chat: Chat, params: Params) -> Message | None:
-    wanted = params.structure("reply_parameters") or {
-        "message_id": params.integer("reply_to_message_id"),
-        "allow_sending_without_reply": params.flag("allow_sending_without_reply"),
-    }
-    number = int(wanted.get("message_id") or 0)
+    wanted = Params(params.object("reply_parameters"))
+    number = wanted.integer("message_id") or params.integer("reply_to_message_id")
     if not number:
         return None
     message = chat.message(number)
-    if message is None and not wanted.get("allow_sending_without_reply"):
+    optional = wanted.flag("allow_sending_without_reply") or params.flag("allow_sending_without_reply")
+    if message is None and not optional:
         raise bad_request("message to be replied not found")
     return message
 

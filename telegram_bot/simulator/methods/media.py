@@ -81,8 +81,8 @@ def fields_of(world: World, file: StoredFile) -> Json:
 
 def input_media(world: World, params: Params) -> tuple[Json, Params]:
     """`media` of editMessageMedia: its fields, and its own parameters for the caption."""
-    media = params.structure("media")
-    if not isinstance(media, dict) or not media.get("type"):
+    media = params.object("media")
+    if not media.get("type"):
         raise bad_request("can't parse InputMedia: media type is required")
     kind = str(media["type"])
     if kind not in TYPE_NAMES:

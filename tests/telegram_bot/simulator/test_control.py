@@ -108,7 +108,7 @@ def test_wrong_control_calls_are_answered_in_words(
 def test_events_tell_what_happens_and_catch_up(client: httpx.Client, sim: Simulator) -> None:
     since = client.get("/control/state").json()["sequence"]
     sim.say(CHAT, "missed")
-    kinds = []
+    kinds: list[tuple[str, int]] = []
     with client.stream("GET", "/control/events", params={"since": since}) as stream:
         lines = stream.iter_lines()
         while len(kinds) < 2:

@@ -115,6 +115,10 @@ async def test_marks_are_read(bot: Bot, mode: str, text: str, shown: str, kinds:
     )
 
 
+async def test_closing_tag_in_a_prompt_is_no_command(bot: Bot, sim: Simulator) -> None:
+    assert "entities" not in sim.say(CHAT, "a <b>cat</b> and/or a dog")["message"]
+
+
 async def test_entity_offsets_count_an_emoji_twice(bot: Bot) -> None:
     message = await bot.send_message(CHAT, "😀<b>x</b>", parse_mode="HTML")
     assert (message.entities[0].offset, message.entities[0].length) == (2, 1)

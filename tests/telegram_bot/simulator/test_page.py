@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup, InputMediaVideo, ReplyParameters
 
 from telegram_bot.simulator import Simulator
@@ -25,7 +26,6 @@ FLAGS = [
 ]
 PROMPT = "a red square <b>moves</b> right"
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not os.path.exists(CHROMIUM), reason=f"{CHROMIUM} is missing: apt-get install chromium"),
@@ -33,15 +33,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
 
 
 @pytest.fixture
-def page(browser: sync_api.Browser, sim: Simulator) -> Iterator[sync_api.Page]:
+def page(browser: Browser, sim: Simulator) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1000, "height": 720})
     page = context.new_page()
     problems: list[str] = []
@@ -67,21 +67,21 @@ def as_bot(sim: Simulator, *steps: object) -> None:
     thread.join(20)
 
 
-def screenshot(page: sync_api.Page, name: str) -> None:
+def screenshot(page: Page, name: str) -> None:
     """Kept only where somebody asks to look."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def send_prompt(page: sync_api.Page, sim: Simulator, text: str = PROMPT) -> int:
+def send_prompt(page: Page, sim: Simulator, text: str = PROMPT) -> int:
     page.get_by_test_id("composer").fill(text)
     page.get_by_test_id("composer").press("Enter")
     page.wait_for_selector("[data-from=person]")
     return sim.messages(CHAT)[-1].id
 
 
-def test_typed_prompt_becomes_a_playing_video_in_place(page: sync_api.Page, sim: Simulator, clip: bytes) -> None:
+def test_typed_prompt_becomes_a_playing_video_in_place(page: Page, sim: Simulator, clip: bytes) -> None:
     typed = send_prompt(page, sim)
     mine = page.locator(f"[data-message-id='{typed}'] .text")
     assert mine.inner_text() == PROMPT
@@ -115,7 +115,7 @@ def test_typed_prompt_becomes_a_playing_video_in_place(page: sync_api.Page, sim:
     screenshot(page, "video")
 
 
-def test_button_press_reaches_the_bot_and_its_answer_is_shown(page: sync_api.Page, sim: Simulator, clip: bytes) -> None:
+def test_button_press_reaches_the_bot_and_its_answer_is_shown(page: Page, sim: Simulator, clip: bytes) -> None:
     again = InlineKeyboardMarkup([[InlineKeyboardButton("Again", callback_data="again")]])
     as_bot(sim, lambda bot: bot.send_video(CHAT, clip, caption="one", reply_markup=again))
     page.locator("video").evaluate("v => { v.marked = true }")
@@ -131,7 +131,7 @@ def test_button_press_reaches_the_bot_and_its_answer_is_shown(page: sync_api.Pag
     assert page.locator("video").evaluate("v => v.marked"), "a new caption must not restart the film"
 
 
-def test_deleted_message_goes_and_reply_quotes(page: sync_api.Page, sim: Simulator) -> None:
+def test_deleted_message_goes_and_reply_quotes(page: Page, sim: Simulator) -> None:
     as_bot(sim, lambda bot: bot.send_message(CHAT, "first <i>x</i>"), lambda bot: bot.send_message(CHAT, "second"))
     page.locator("[data-message-id='1']").hover()
     page.locator("[data-message-id='1']").get_by_role("button", name="Reply").click()
@@ -141,7 +141,7 @@ def test_deleted_message_goes_and_reply_quotes(page: sync_api.Page, sim: Simulat
     page.locator("[data-message-id='2']").wait_for(state="detached")
 
 
-def test_marks_commands_and_own_keyboards_are_drawn(page: sync_api.Page, sim: Simulator) -> None:
+def test_marks_commands_and_own_keyboards_are_drawn(page: Page, sim: Simulator) -> None:
     markup = {"keyboard": [[{"text": "Yes"}, {"text": "No"}]], "one_time_keyboard": True}
     text = '<b>bold <i>both</i></b> <code>x &lt; 1</code> <a href="https://e.org">link</a> /help'
     as_bot(sim, lambda bot: bot.send_message(CHAT, text, parse_mode="HTML", api_kwargs={"reply_markup": markup}))
@@ -156,7 +156,7 @@ def test_marks_commands_and_own_keyboards_are_drawn(page: sync_api.Page, sim: Si
     sim.wait_for(lambda: sim.messages(CHAT)[-1].text == "Yes")
 
 
-def test_page_fits_a_phone_and_the_dark(browser: sync_api.Browser, sim: Simulator, clip: bytes) -> None:
+def test_page_fits_a_phone_and_the_dark(browser: Browser, sim: Simulator, clip: bytes) -> None:
     sim.add_user(1002, "Bo")
     sim.add_chat(1002)
     sim.say(CHAT, "a very long prompt " * 12)
@@ -173,7 +173,7 @@ def test_page_fits_a_phone_and_the_dark(browser: sync_api.Browser, sim: Simulato
         assert page.get_by_test_id("composer").is_visible()
 
 
-def test_page_without_chats_makes_one(browser: sync_api.Browser, sim: Simulator) -> None:
+def test_page_without_chats_makes_one(browser: Browser, sim: Simulator) -> None:
     sim.reset()
     with browser.new_context() as context:
         page = context.new_page()
@@ -185,3 +185,21 @@ def test_page_without_chats_makes_one(browser: sync_api.Browser, sim: Simulator)
         page.locator("[data-from=person]").wait_for()
         sim.say(1001, "from elsewhere")
         page.get_by_text("from elsewhere").first.wait_for()
+
+
+def test_page_catches_up_after_the_connection_was_lost(browser: Browser, sim: Simulator) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{sim.url}/#{CHAT}")
+        page.wait_for_selector(f"[data-testid=chat-list] [data-chat-id='{CHAT}']")
+        sim.refuse_connections(0.3)
+        sim.say(CHAT, "said while it was away")
+        page.get_by_test_id("messages").get_by_text("said while it was away").wait_for()
+
+
+def test_page_starts_anew_when_everything_is_forgotten(page: Page, sim: Simulator) -> None:
+    send_prompt(page, sim)
+    sim.reset()
+    sim.say(1005, "a new world")
+    page.get_by_test_id("messages").get_by_text("a new world").wait_for()
+    assert page.get_by_text(PROMPT).count() == 0

@@ -52,7 +52,8 @@ def test_it_refuses_a_token_of_the_wrong_shape() -> None:
         call_command("telegramsim", token="no colon")
 
 
-def test_it_serves_until_it_is_stopped() -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_stopped(stop: signal.Signals) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,7 +69,7 @@ def test_it_serves_until_it_is_stopped() -> None:
         chats = _wait_for(f"http://127.0.0.1:{port}/control/state").json()["chats"]
         assert [chat["first_name"] for chat in chats] == ["You"]
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         output, _ = process.communicate(timeout=10)
     assert process.returncode == 0
     assert output.splitlines() == [f"Chat page: http://127.0.0.1:{port}/  (Bot API below it; Ctrl-C stops)"]
