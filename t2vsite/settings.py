@@ -242,6 +242,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = os.environ.get("TZ", "").strip() or "UTC"
 USE_I18N = True
 USE_TZ = True
+FORMAT_MODULE_PATH = ["t2vsite.formats"]
 
 LOGIN_URL = "admin:login"
 AUTH_PASSWORD_VALIDATORS = [

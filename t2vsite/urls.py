@@ -4,10 +4,12 @@ from django.contrib import admin
 from django.urls import path
 
 from t2vsite.health import healthz
+from t2vsite.icon import icon
 from t2vsite.media import media
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("favicon.ico", icon),
     path("healthz", healthz, name="healthz"),
     path("media/<str:token>", media, name="media"),
 ]

@@ -7,4 +7,7 @@ from generations.admin import generation, people, policy, queue
 __all__ = ["generation", "people", "policy", "queue"]
 
 admin.site.site_title = admin.site.site_header = "Text to video"
+# There is no public site to view, and the list needs the width that the menu at the side would take.
+admin.site.site_url = None
+admin.site.enable_nav_sidebar = False
 admin.site.index_template = "generations/admin/index.html"

@@ -8,74 +8,59 @@ from django.contrib import admin
 from django.utils.html import format_html
 
 from generations.admin.shared import link, pill, seconds, shortened
-from generations.models import Generation, Status
+from generations.models import Delivery, Generation, Status
 from t2vsite.media import media_link
 
 FIELDSETS: Any = [
-    ("Prompt", {"fields": ["prompt", "negative_prompt", "ignored_text"]}),
     (
         "Parameters",
         {
             "fields": [
-                "seed",
-                "frames",
-                "size",
-                "fps",
-                "steps",
-                "guidance_scale",
-                "priority",
-                "model_name",
-                "model_licence",
+                ("seed", "steps", "guidance_scale"),
+                ("size", "frames", "fps"),
+                "negative_prompt",
+                "ignored_text",
+                ("model_name", "model_licence"),
             ]
         },
     ),
     (
         "Rendering",
         {
+            "classes": ["collapse"],
             "fields": [
-                "attempt",
-                "worker_deaths",
-                "owner",
-                "lease_until",
-                "progress",
+                ("attempt", "worker_deaths", "progress"),
+                ("priority", "owner", "lease_until"),
+                ("created_at", "queued_at"),
+                ("started_at", "finished_at"),
                 "cancel_requested_at",
-                "created_at",
-                "queued_at",
-                "started_at",
-                "finished_at",
-                "waited",
-                "rendered_in",
-                "created_by",
-                "reviewed_by",
-            ]
+                ("created_by", "reviewed_by"),
+            ],
         },
     ),
-    ("File", {"fields": ["file_name", "video_size", "duration", "sha256"]}),
+    (
+        "File",
+        {"classes": ["collapse"], "fields": ["file_name", ("video_size", "duration"), "sha256"]},
+    ),
     (
         "Delivery",
         {
+            "classes": ["collapse"],
             "fields": [
-                "delivery",
-                "public_error",
-                "delivery_attempts",
+                ("delivery", "delivery_attempts"),
                 "delivery_error",
-                "deliver_after",
-                "delivered_at",
-                "delivery_owner",
-                "delivery_lease_until",
-                "chat_id",
-                "thread_id",
-                "prompt_message_id",
-                "status_message_id",
+                ("deliver_after", "delivered_at"),
+                ("delivery_owner", "delivery_lease_until"),
+                ("chat_id", "thread_id", "prompt_message_id"),
+                ("status_message_id", "delivered_message_id"),
                 "status_text",
-                "delivered_message_id",
                 "file_id",
                 "request_key",
-            ]
+            ],
         },
     ),
 ]
-METHODS = ["size", "waited", "rendered_in", "file_name", "video_size"]
+METHODS = ["size", "file_name", "video_size"]
 
 
 class GenerationFacts:
@@ -91,16 +76,19 @@ class GenerationFacts:
             row.pk,
         )
 
-    @admin.display(description="Status", ordering="status")
     def status_pill(self, row: Generation) -> str:
         label = row.get_status_display()
         if row.status == Status.RUNNING:
             label = "Stopping" if row.cancel_requested_at else f"{label} {row.progress} %"
         return pill(row.status, label)
 
-    @admin.display(description="Delivery", ordering="delivery")
     def delivery_pill(self, row: Generation) -> str:
         return pill(row.delivery, row.get_delivery_display())
+
+    @admin.display(description="Status")
+    def pills(self, row: Generation) -> str:
+        delivery = "" if row.delivery == Delivery.NONE else self.delivery_pill(row)
+        return format_html('<div class="pills">{} {}</div>', self.status_pill(row), delivery)
 
     @admin.display(description="Prompt")
     def short_prompt(self, row: Generation) -> str:
@@ -111,12 +99,22 @@ class GenerationFacts:
         name = link(row.requester, shortened(str(row.requester), 30))
         return format_html("{} {}", name, pill("banned", "Banned")) if row.requester.is_banned else name
 
-    @admin.display(description="Waited")
+    @admin.display(description="Waited, rendered")
+    def times(self, row: Generation) -> str:
+        if row.started_at is None:
+            return "–"
+        return format_html(
+            '<span class="times"><span title="{}">{}</span><br> <span title="{}">{}</span></span>',
+            "From the message to the start of rendering",
+            f"waited {self.waited(row)}",
+            "Rendering alone",
+            f"rendered {self.rendered_in(row)}",
+        )
+
     def waited(self, row: Generation) -> str:
         """From the message to the start of rendering."""
         return seconds((row.started_at - row.created_at).total_seconds() if row.started_at else None)
 
-    @admin.display(description="Rendered in")
     def rendered_in(self, row: Generation) -> str:
         return seconds(row.render_seconds)
 

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from generations import services
 from generations.admin import facts
-from generations.admin.levers import LEVERS, RerunForm, is_held
+from generations.admin.levers import LEVERS, RerunForm
 from generations.admin.shared import (
     MAX_AT_ONCE,
     STYLE,
@@ -57,14 +57,12 @@ class BannedFilter(admin.SimpleListFilter):
 class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
     list_display = [
         "thumbnail",
-        "status_pill",
+        "pills",
         "short_prompt",
         "person",
         "seed",
         "created_at",
-        "waited",
-        "rendered_in",
-        "delivery_pill",
+        "times",
     ]
     list_display_links = None
     list_filter = ["status", "delivery", "created_at", BannedFilter]
@@ -140,7 +138,6 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
             context |= {
                 "levers": {name: lever for name, lever in LEVERS.items() if lever.offered(obj)},
                 "can_operate": self.has_operate_permission(request),
-                "can_reject": is_held(obj),
                 "status_pill": self.status_pill(obj),
                 "delivery_pill": self.delivery_pill(obj),
                 "person": self.person(obj),

@@ -39,7 +39,6 @@ class PolicyForm(PolicyModelForm):
     class Meta:
         model = Policy
         fields = ["greeting", "review", "daily_limit", "waiting_limit", "queue_limit"]
-        widgets = {"review": forms.RadioSelect}
 
     def clean_greeting(self) -> str:
         try:
@@ -52,6 +51,7 @@ class PolicyForm(PolicyModelForm):
 @admin.register(Policy)
 class PolicyAdmin(PolicyModelAdmin):
     form = PolicyForm
+    radio_fields = {"review": admin.VERTICAL}
     readonly_fields = ["updated_at", "updated_by"]
     fieldsets = [
         (None, {"fields": ["greeting"]}),
