@@ -6,7 +6,7 @@ It keeps everything in memory and listens on this machine only. No Django, no ne
 from .chats import Message
 from .faults import Fault
 from .record import Call
-from .server import Simulator
+from .simulator import Simulator
 from .world import DEFAULT_TOKEN
 
 __all__ = ["DEFAULT_TOKEN", "Call", "Fault", "Message", "Simulator"]

@@ -90,6 +90,8 @@ class Chat:
     # Set by tests: why the bot may not write here, and where a group went.
     forbidden: str = ""
     migrated_to: int | None = None
+    # The keyboard a bot put in place of the person's own.
+    keyboard: Json | None = None
 
     def about(self) -> Json:
         """The Chat object inside messages."""
@@ -101,7 +103,8 @@ class Chat:
         return self.about() | {
             "topics": list(self.topics.values()),
             "forbidden": self.forbidden,
-            "last_message_id": self.next_id - 1,
+            "keyboard": self.keyboard,
+            "last_message": next((entry.data for entry in reversed(self.messages.values()) if not entry.deleted), None),
         }
 
     def new_id(self) -> int:

@@ -86,5 +86,6 @@ def send(world: World, chat: Chat, params: Params, content: Json) -> Json:
         fields["effect_id"] = params.text("message_effect_id")
     message = world.post(chat, world.bot, fields)
     if keyboard is not None:
-        world.emit("keyboard", chat, keyboard=keyboard)
+        chat.keyboard = keyboard if keyboard.get("keyboard") else None
+        world.emit("keyboard", chat, keyboard=chat.keyboard)
     return message.data

@@ -36,6 +36,7 @@ function entryFor(chat) {
   if (!view.chats.has(chat.id)) view.chats.set(chat.id, { chat, messages: new Map(), loaded: false, preview: '', unread: 0 });
   const entry = view.chats.get(chat.id);
   entry.chat = chat;
+  if (!entry.preview && chat.last_message) entry.preview = summary(chat.last_message);
   return entry;
 }
 
@@ -89,7 +90,7 @@ async function openChat(id, focus = true) {
   history.replaceState(null, '', `#${id}`);
   document.body.classList.add('in-chat');
   noReply();
-  showKeys(null);
+  showKeys(view.chats.get(id).chat.keyboard);
   drawHead();
   drawList();
   $('messages').replaceChildren();
@@ -108,6 +109,7 @@ async function openChat(id, focus = true) {
 // messages
 
 const actions = {
+  isMine: (data) => data.from?.id === sender(data.chat),
   async press(message, data, button) {
     button.classList.add('waiting');
     const user = sender(message.chat);
@@ -181,6 +183,12 @@ function onAnswer(event) {
 
 // the keyboard a bot puts in place of the person's own
 
+function onKeyboard(event) {
+  const entry = view.chats.get(event.chat_id);
+  if (entry) entry.chat.keyboard = event.keyboard;
+  if (event.chat_id === view.open) showKeys(event.keyboard);
+}
+
 function showKeys(keyboard) {
   const rows = keyboard?.keyboard || [];
   $('keys').hidden = !rows.length;
@@ -190,7 +198,7 @@ function showKeys(keyboard) {
       const words = key.text || key;
       const button = element('button', '', words);
       button.type = 'button';
-      button.addEventListener('click', () => { say(words); if (keyboard.one_time_keyboard) showKeys(null); });
+      button.addEventListener('click', () => { say(words); if (keyboard.one_time_keyboard) onKeyboard({ chat_id: view.open, keyboard: null }); });
       line.append(button);
     }
     return line;
@@ -277,7 +285,7 @@ function follow(since) {
     else if (event.type === 'chat') { entryFor(event.about); drawList(); if (view.open === null) openChat(event.chat_id); }
     else if (event.type === 'action' && event.chat_id === view.open) setStatus(event.action);
     else if (event.type === 'answer') onAnswer(event);
-    else if (event.type === 'keyboard' && event.chat_id === view.open) showKeys(event.keyboard);
+    else if (event.type === 'keyboard') onKeyboard(event);
     else if (event.type === 'reset') restart();
   };
   view.source.onerror = () => { $('status').textContent = 'reconnecting…'; };

@@ -56,7 +56,8 @@ function write(parent, text, start, end, entities, onCommand) {
     const node = entityNode(entity, text.slice(entity.offset, stop), onCommand);
     write(node, text, entity.offset, stop, entities.slice(i + 1).filter((inner) => inner.offset < stop), onCommand);
     parent.append(node);
-    at = stop;
+    // A block ends its line by itself.
+    at = /^(PRE|BLOCKQUOTE)$/.test(node.tagName) && text[stop] === '\n' ? stop + 1 : stop;
   }
   parent.append(text.slice(at, end));
 }
@@ -172,7 +173,7 @@ export function updateMessage(row, entry, actions) {
   row.dataset.chatId = data.chat.id;
   row.dataset.kind = kind;
   row.dataset.from = entry.from_bot ? 'bot' : 'person';
-  row.className = `row ${service ? 'service' : entry.from_bot ? 'theirs' : 'mine'}`;
+  row.className = `row ${service ? 'service' : actions.isMine(data) ? 'mine' : 'theirs'}`;
   find('.sender').textContent = data.chat.type === 'private' || service ? '' : nameOf(data.from || data.sender_chat);
   const quote = data.reply_to_message;
   find('.reply').hidden = !quote;

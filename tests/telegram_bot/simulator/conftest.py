@@ -32,15 +32,11 @@ def sim(server: Simulator) -> Simulator:
     return server
 
 
-def make_bot(sim: Simulator, token: str = "", read_timeout: float = 5.0) -> Bot:
+def make_bot(sim: Simulator, token: str = "") -> Bot:
     """PTB's own bot, pointed at the stand-in. No proxy and no certificates: the address is on this machine."""
 
     def request() -> HTTPXRequest:
-        return HTTPXRequest(
-            read_timeout=read_timeout,
-            media_write_timeout=read_timeout,
-            httpx_kwargs={"trust_env": False, "verify": False},
-        )
+        return HTTPXRequest(httpx_kwargs={"trust_env": False, "verify": False})
 
     return Bot(
         token or sim.token,

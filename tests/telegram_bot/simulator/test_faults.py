@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -102,11 +103,11 @@ async def test_connection_lost_before_the_call_leaves_nothing(bot: Bot, sim: Sim
     assert sim.calls("sendMessage")[0].response is None
 
 
-async def test_hanging_answer_times_out_though_the_message_is_there(sim: Simulator) -> None:
+async def test_hanging_answer_times_out_though_the_message_is_there(bot: Bot, sim: Simulator) -> None:
     sim.hang("sendMessage", seconds=30)
-    async with make_bot(sim, read_timeout=0.3) as impatient:
-        with pytest.raises(TimedOut):
-            await impatient.send_message(CHAT, "there")
+    with pytest.raises(TimedOut):
+        await bot.send_message(CHAT, "there", read_timeout=0.3)
+    await sim.until(lambda: sim.messages(CHAT))
     assert [message.text for message in sim.messages(CHAT)] == ["there"]
 
 
@@ -119,12 +120,15 @@ async def test_late_answer_still_comes(bot: Bot, sim: Simulator) -> None:
 
 async def test_closed_port_refuses_and_opens_again(sim: Simulator) -> None:
     async with make_bot(sim) as bot:
-        sim.refuse_connections(0.5)
+        sim.refuse_connections(1)
         with pytest.raises(NetworkError) as refused:
             await bot.send_message(CHAT, "x")
         assert isinstance(refused.value.__cause__, httpx.ConnectError)
-        await asyncio.sleep(0.7)
-        assert await bot.send_message(CHAT, "back")
+        for _ in range(50):
+            with suppress(NetworkError):
+                await bot.send_message(CHAT, "back")
+                break
+            await asyncio.sleep(0.1)
     assert [message.text for message in sim.messages(CHAT)] == ["back"]
 
 
@@ -139,5 +143,5 @@ def test_stopping_does_not_wait_for_polls() -> None:
         with client.stream("GET", f"{own.url}/control/events"):
             started = time.monotonic()
             own.stop()
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 5
         client.close()

@@ -203,3 +203,23 @@ def test_page_starts_anew_when_everything_is_forgotten(page: Page, sim: Simulato
     sim.say(1005, "a new world")
     page.get_by_test_id("messages").get_by_text("a new world").wait_for()
     assert page.get_by_text(PROMPT).count() == 0
+
+
+def test_group_shows_who_wrote_and_keeps_its_keyboard(page: Page, sim: Simulator) -> None:
+    sim.add_user(1002, "Bo")
+    sim.add_chat(-1007, "supergroup", "Film club")
+    sim.say(-1007, "from Bo", user_id=1002)
+    sim.say(-1007, "from Ada", user_id=CHAT)
+    markup = {"keyboard": [[{"text": "Vote"}]]}
+    as_bot(sim, lambda bot: bot.send_message(-1007, "Choose", api_kwargs={"reply_markup": markup}))
+    chats = page.get_by_test_id("chat-list")
+    group, own = chats.locator("[data-chat-id='-1007']"), chats.locator(f"[data-chat-id='{CHAT}']")
+    group.click()
+    page.locator("[data-message-id='1'].theirs .sender").get_by_text("Bo").wait_for()
+    page.locator("[data-message-id='2'].mine .sender").get_by_text("Ada").wait_for()
+    own.click()
+    assert page.get_by_role("button", name="Vote").count() == 0
+    group.click()
+    page.get_by_role("button", name="Vote").click()
+    sim.wait_for(lambda: sim.messages(-1007)[-1].text == "Vote")
+    assert group.locator(".preview").inner_text() == "Vote"

