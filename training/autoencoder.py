@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.progress import Stage, cosine, set_rate
-from training.upstream import LATENT_SCALE, build_autoencoder
+from training.upstream import LATENT_SCALE, Network, build_autoencoder
 from training.world import SIDE, draw, path, random_scene
 
 # Without noise on the latents, weak latent dimensions carry detail that the UNet could never hit.
@@ -43,14 +43,14 @@ def pixel_weight(frames: torch.Tensor) -> torch.Tensor:
     return weight / weight.mean()
 
 
-def psnr(model: nn.Module, frames: torch.Tensor) -> float:
+def psnr(model: Network, frames: torch.Tensor) -> float:
     """Decibels after a round trip, full range 2."""
     with torch.no_grad():
         back = model.decode(model.encode(frames).mode()).clamp(-1, 1)
     return float(10 * torch.log10(4 / (back - frames).square().mean()))
 
 
-def fold(model: nn.Module, frames: torch.Tensor) -> torch.Tensor:
+def fold(model: Network, frames: torch.Tensor) -> torch.Tensor:
     """Rotate, centre and scale the latents inside quant_conv and post_quant_conv; return the latents' deviations.
 
     Afterwards latents * 0.18215 have a deviation of at most 1 in every dimension, without blowing up weak dimensions
@@ -78,7 +78,7 @@ def fold(model: nn.Module, frames: torch.Tensor) -> torch.Tensor:
         return (values / (values + 0.25)).sqrt()
 
 
-def train_autoencoder(run: Path, seed: int, seconds: float) -> nn.Module:
+def train_autoencoder(run: Path, seed: int, seconds: float) -> Network:
     """Train or resume; return the folded model in evaluation mode."""
     done = run / "autoencoder_folded.pt"
     model = build_autoencoder()
@@ -127,7 +127,8 @@ def train_autoencoder(run: Path, seed: int, seconds: float) -> nn.Module:
     model.eval().requires_grad_(False)
     before = psnr(model, test)
     spread = fold(model, random_frames(random, 512 if seconds > 60 else 64))
-    stage.log(f"done: {before:.2f} dB, folded {psnr(model, test):.2f} dB, spread {[round(x, 3) for x in spread.tolist()]}")
+    widths = ", ".join(f"{width:.3f}" for width in spread.tolist())
+    stage.log(f"done: {before:.2f} dB, folded {psnr(model, test):.2f} dB, latent deviations {widths}")
     # It ships in half precision: the UNet learns the latents that the shipped weights make.
     model.half().float()
     torch.save(model.state_dict(), done)

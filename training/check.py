@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from training.captions import Caption, caption
 from training.progress import Stage
@@ -14,6 +13,7 @@ from training.sampler import sample
 from training.scorer import Reading, read
 from training.sheet import contact_sheet
 from training.text import TextTower
+from training.upstream import Network
 from training.world import MOTIONS, random_scene
 
 ASPECTS = ("colour", "shape", "motion")
@@ -43,20 +43,18 @@ def share(judged: list[Judged], aspect: str) -> float:
 
 
 def sampling_check(
-    autoencoder: nn.Module, tower: TextTower, *, seed: int, count: int
-) -> Callable[[nn.Module, Stage], None]:
+    autoencoder: Network, tower: TextTower, *, seed: int, count: int
+) -> Callable[[Network, Stage], None]:
     """Return a function that logs the shares right of `count` prompts and saves a contact sheet."""
 
-    def check(unet: nn.Module, stage: Stage) -> None:
+    def check(unet: Network, stage: Stage) -> None:
         wanted = prompts(seed, count)
         clips = sample(unet, autoencoder, tower, [item.text for item in wanted], seed=seed)
-        judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips)]
+        judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
         shares = ", ".join(f"{aspect} {share(judged, aspect):.0%}" for aspect in ASPECTS)
         wrong = [f"{item.wanted.motion}->{item.got.motion}" for item in judged if not item.right("motion")]
         stage.log(f"{count} prompts: {shares}; {' '.join(wrong)}")
-        labels = [
-            f"{item.wanted.text[:60]} | {item.got.colour} {item.got.shape} {item.got.motion}" for item in judged
-        ]
+        labels = [f"{item.wanted.text[:60]} | {item.got.colour} {item.got.shape} {item.got.motion}" for item in judged]
         contact_sheet(stage.run / f"sheet_{stage.name}_{stage.step:06d}.png", clips[:16], labels[:16])
 
     return check

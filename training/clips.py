@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from training.upstream import LATENT_SCALE
+from training.upstream import LATENT_SCALE, Network
 from training.world import COLOURS, FRAMES, REVERSED, SHAPES, Scene, path, random_scene, render
 
 # left, up and shrink are these played backwards; a still clip is one frame repeated.
@@ -36,19 +35,19 @@ class Clips:
         return self.scenes[index].motion in REVERSED
 
 
-def encode(autoencoder: nn.Module, frames: torch.Tensor) -> torch.Tensor:
+def encode(autoencoder: Network, frames: torch.Tensor) -> torch.Tensor:
     """RGB (n, 3, 64, 64) in -1..1 -> latents (n, 4, 8, 8) on the UNet's scale."""
     with torch.no_grad():
         return torch.cat([autoencoder.encode(part).mode() for part in frames.split(32)]) * LATENT_SCALE
 
 
-def decode(autoencoder: nn.Module, latents: torch.Tensor) -> torch.Tensor:
+def decode(autoencoder: Network, latents: torch.Tensor) -> torch.Tensor:
     """Latents (n, 4, 8, 8) on the UNet's scale -> RGB (n, 3, 64, 64), clamped to -1..1."""
     with torch.no_grad():
         return torch.cat([autoencoder.decode(part) for part in (latents / LATENT_SCALE).split(32)]).clamp(-1, 1)
 
 
-def make_clips(run: Path, autoencoder: nn.Module, seed: int, per_kind: int) -> Clips:
+def make_clips(run: Path, autoencoder: Network, seed: int, per_kind: int) -> Clips:
     """Render and encode per_kind clips of every colour, shape and cached motion, or read them from the run folder."""
     stored = run / "latents.pt"
     random = torch.Generator().manual_seed(seed + 2)

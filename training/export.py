@@ -32,7 +32,6 @@ EXAMPLES = (
 
 def configuration(*, steps: int, guidance: float, frames: tuple[int, int] = (16, 16)) -> dict[str, Any]:
     """configuration.json: ModelScope's own keys, and ours under "text_to_video_bot"."""
-    ddconfig = {key: value for key, value in DDCONFIG.items()}
     return {
         "framework": "pytorch",
         "task": "text-to-video-synthesis",
@@ -46,15 +45,8 @@ def configuration(*, steps: int, guidance: float, frames: tuple[int, int] = (16,
                 "tiny_gpu": 1,
             },
             "model_cfg": {
-                **{
-                    f"unet_{ours}": UNET_CONFIG[theirs]
-                    for ours, theirs in {
-                        "in_dim": "in_dim", "dim": "dim", "y_dim": "y_dim", "context_dim": "context_dim",
-                        "out_dim": "out_dim", "dim_mult": "dim_mult", "num_heads": "num_heads",
-                        "head_dim": "head_dim", "res_blocks": "num_res_blocks", "attn_scales": "attn_scales",
-                        "dropout": "dropout",
-                    }.items()
-                },  # fmt: skip
+                # ModelScope's keys are UNetSD's arguments with a prefix; only num_res_blocks is unet_res_blocks.
+                **{f"unet_{name.replace('num_res', 'res')}": value for name, value in UNET_CONFIG.items()},
                 "temporal_attention": "True",
                 "num_timesteps": 1000,
                 "mean_type": "eps",
@@ -74,10 +66,15 @@ def configuration(*, steps: int, guidance: float, frames: tuple[int, int] = (16,
                 "project_tokens": True,
                 "projection_dim": WIDTH,
             },
-            "autoencoder": ddconfig,
+            "autoencoder": dict(DDCONFIG),
             "defaults": {
-                "frames": 16, "width": 64, "height": 64, "fps": 8, "steps": steps, "guidance_scale": guidance,
-            },  # fmt: skip
+                "frames": 16,
+                "width": 64,
+                "height": 64,
+                "fps": 8,
+                "steps": steps,
+                "guidance_scale": guidance,
+            },
             "limits": {"frames": list(frames), "width": [64, 64], "height": [64, 64], "steps": [10, 50]},
             "upscale": 4,
             "draws": DRAWS,
@@ -94,7 +91,7 @@ def average_state(run: Path) -> dict[str, torch.Tensor]:
     """The averaged UNet of the furthest stage there is."""
     for stage in ("clips", "images"):
         if (run / f"{stage}.pt").exists():
-            return torch.load(run / f"{stage}.pt", weights_only=True)["average"]  # type: ignore[no-any-return]
+            return torch.load(run / f"{stage}.pt", weights_only=True)["average"]
     raise SystemExit(f"{run} holds no trained UNet yet.")
 
 

@@ -1,6 +1,7 @@
 """UNetSD's forward pass, arranged for training speed; the modules, weights and results stay ModelScope's.
 
-The text's keys and values are computed once per clip instead of once per frame, and the temporal blocks can be skipped, which turns the network into an image model (they start as the identity).
+The text's keys and values are computed once per clip instead of once per frame, and the temporal blocks can be
+skipped, which turns the network into an image model (they start as the identity).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.upstream import network_file
+from training.upstream import Network, network_file
 
 
 def heads(x: torch.Tensor, count: int) -> torch.Tensor:
@@ -18,7 +19,7 @@ def heads(x: torch.Tensor, count: int) -> torch.Tensor:
     return x.view(n, length, count, width // count).transpose(1, 2)
 
 
-def attend(module: nn.Module, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
+def attend(module: Network, x: torch.Tensor, context: torch.Tensor | None = None) -> torch.Tensor:
     """CrossAttention. x (n, tokens, c); context (b, words, 1024), where n is a multiple of b: one row per clip."""
     n, length, _ = x.shape
     source = x if context is None else context
@@ -26,19 +27,19 @@ def attend(module: nn.Module, x: torch.Tensor, context: torch.Tensor | None = No
     b = len(source)
     # Frames of one clip share the text, so they are simply more queries.
     q = heads(q.reshape(b, n // b * length, -1), module.heads)
-    # Written out: on a CPU torch's fused kernel takes seven times as long for sequences this short (measured, backward).
+    # Written out: on a CPU torch's fused kernel takes seven times as long for sequences this short (measured).
     weights = (q * module.scale @ heads(k, module.heads).transpose(-1, -2)).softmax(dim=-1)
     out = (weights @ heads(v, module.heads)).transpose(1, 2).reshape(n, length, -1)
-    return module.to_out(out)  # type: ignore[no-any-return]
+    return module.to_out(out)
 
 
-def transformer_block(block: nn.Module, x: torch.Tensor, context: torch.Tensor | None) -> torch.Tensor:
+def transformer_block(block: Network, x: torch.Tensor, context: torch.Tensor | None) -> torch.Tensor:
     x = attend(block.attn1, block.norm1(x)) + x
     x = attend(block.attn2, block.norm2(x), context) + x
-    return block.ff(block.norm3(x)) + x  # type: ignore[no-any-return]
+    return block.ff(block.norm3(x)) + x
 
 
-def spatial_transformer(module: nn.Module, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+def spatial_transformer(module: Network, x: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
     """x (b * f, c, h, w), text (b, words, 1024)."""
     n, c, h, w = x.shape
     y = module.norm(x).flatten(2).transpose(1, 2)
@@ -49,7 +50,7 @@ def spatial_transformer(module: nn.Module, x: torch.Tensor, text: torch.Tensor) 
     return y.transpose(1, 2).reshape(n, c, h, w) + x
 
 
-def temporal_transformer(module: nn.Module, x: torch.Tensor, frames: int) -> torch.Tensor:
+def temporal_transformer(module: Network, x: torch.Tensor, frames: int) -> torch.Tensor:
     """x (b * f, c, h, w): attention over the frames at each place."""
     n, c, h, w = x.shape
     b = n // frames
@@ -65,7 +66,7 @@ def temporal_transformer(module: nn.Module, x: torch.Tensor, frames: int) -> tor
     return y + x
 
 
-def res_block(module: nn.Module, x: torch.Tensor, time: torch.Tensor, frames: int, temporal: bool) -> torch.Tensor:
+def res_block(module: Network, x: torch.Tensor, time: torch.Tensor, frames: int, temporal: bool) -> torch.Tensor:
     """x (b * f, c, h, w), time (b, 128)."""
     y = module.in_layers(x)
     shift = module.emb_layers(time).repeat_interleave(frames, dim=0)
@@ -82,7 +83,7 @@ def res_block(module: nn.Module, x: torch.Tensor, time: torch.Tensor, frames: in
 class FastUNet(nn.Module):
     """Wraps a UNetSD. forward(x (b, 4, f, h, w), t (b,), text (b, words, 1024)) -> (noise, middle features)."""
 
-    def __init__(self, unet: nn.Module) -> None:
+    def __init__(self, unet: Network) -> None:
         super().__init__()
         self.unet = unet
         source = network_file("unet_sd")
@@ -98,25 +99,25 @@ class FastUNet(nn.Module):
         x = x.transpose(1, 2).reshape(b * frames, c, h, w)
         skips = []
         for block in unet.input_blocks:
-            x = self._apply(block, x, time, text, frames, temporal)
+            x = self._run(block, x, time, text, frames, temporal)
             skips.append(x)
         for block in unet.middle_block:
-            x = self._apply(block, x, time, text, frames, temporal)
+            x = self._run(block, x, time, text, frames, temporal)
         middle = x
         for block in unet.output_blocks:
-            x = self._apply(block, torch.cat([x, skips.pop()], dim=1), time, text, frames, temporal)
+            x = self._run(block, torch.cat([x, skips.pop()], dim=1), time, text, frames, temporal)
         # At the highest noise levels an error here is multiplied by 14 in the picture: full precision.
         with torch.autocast(x.device.type, enabled=False):
             x = unet.out(x.float())
         return x.view(b, frames, -1, h, w).transpose(1, 2), middle
 
-    def _apply(
-        self, module: nn.Module, x: torch.Tensor, time: torch.Tensor, text: torch.Tensor, frames: int, temporal: bool
+    def _run(
+        self, module: Network, x: torch.Tensor, time: torch.Tensor, text: torch.Tensor, frames: int, temporal: bool
     ) -> torch.Tensor:
         res, spatial, temporal_kind = self._kinds
         if isinstance(module, nn.ModuleList):
             for part in module:
-                x = self._apply(part, x, time, text, frames, temporal)
+                x = self._run(part, x, time, text, frames, temporal)
             return x
         if isinstance(module, res):
             return res_block(module, x, time, frames, temporal)
@@ -124,10 +125,10 @@ class FastUNet(nn.Module):
             return spatial_transformer(module, x, text)
         if isinstance(module, temporal_kind):
             return temporal_transformer(module, x, frames) if temporal else x
-        return module(x)  # type: ignore[no-any-return]
+        return module(x)
 
 
-def without_dropout(model: nn.Module) -> nn.Module:
+def without_dropout(model: Network) -> Network:
     """The network is far too small to overfit this world; ModelScope's temporal convolutions hard-code 0.1."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -135,7 +136,7 @@ def without_dropout(model: nn.Module) -> nn.Module:
     return model
 
 
-def is_temporal(name: str, unet: nn.Module) -> bool:
+def is_temporal(name: str, unet: Network) -> bool:
     """Does a parameter belong to a block that looks across frames?"""
     if "temopral_conv" in name:
         return True

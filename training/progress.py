@@ -1,4 +1,4 @@
-"""A stage's clock, log lines and checkpoints: every stage is a budget of seconds that may be spent in several sittings."""
+"""A stage's clock, log lines and checkpoints: a stage is a budget of seconds, spent in one sitting or in several."""
 
 from __future__ import annotations
 

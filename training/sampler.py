@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import nn
 
 from training.clips import decode
 from training.fast_unet import FastUNet
 from training.text import TextTower, tokens
-from training.upstream import alphas_cumprod
+from training.upstream import Network, alphas_cumprod
 from training.world import FRAMES
 
 
 @torch.no_grad()
 def sample(
-    unet: nn.Module,
-    autoencoder: nn.Module,
+    unet: Network,
+    autoencoder: Network,
     tower: TextTower,
     prompts: Sequence[str],
     *,
@@ -36,7 +35,7 @@ def sample(
     clips = []
     for first in range(0, len(prompts), batch):
         part = list(prompts[first : first + batch])
-        text = tower(tokens(part + [""]))
+        text = tower(tokens([*part, ""]))
         text = torch.cat([text[:-1], text[-1:].expand(len(part), -1, -1)])
         x = torch.cat(
             [

@@ -12,9 +12,20 @@ from open_clip.tokenizer import SimpleTokenizer
 from open_clip.transformer import TextTransformer
 from torch import nn
 
-from training.captions import COLOUR_WORDS, ENDINGS, FRAMES, HELD_OUT_PHRASES, MOTION_PHRASES, OPENINGS, SHAPE_WORDS
-from training.captions import SIZES, Caption, caption
+from training.captions import (
+    COLOUR_WORDS,
+    ENDINGS,
+    FRAMES,
+    HELD_OUT_PHRASES,
+    MOTION_PHRASES,
+    OPENINGS,
+    SHAPE_WORDS,
+    SIZES,
+    Caption,
+    caption,
+)
 from training.progress import Stage, cosine, set_rate
+from training.upstream import Network
 from training.world import COLOURS, MOTIONS, SHAPES, random_scene
 
 CONTEXT = 77
@@ -52,7 +63,7 @@ class TextTower(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         known = known_tokens()
-        self.tower = TextTransformer(
+        self.tower: Network = TextTransformer(
             context_length=CONTEXT, vocab_size=len(known) + 1, output_dim=WIDTH, **TOWER
         )
         self.unknown = len(known)
@@ -62,7 +73,7 @@ class TextTower(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """CLIP ids (n, 77) -> text features (n, 77, 1024): ln_final, then the projection, on every token."""
-        rows = self.rows[ids]
+        rows = self.get_buffer("rows")[ids]
         x = self.tower.token_embedding(rows) * (rows != self.unknown).unsqueeze(-1)
         x = x + self.tower.positional_embedding
         x = self.tower.transformer(x, attn_mask=self.tower.attn_mask)
@@ -70,7 +81,7 @@ class TextTower(nn.Module):
 
     def full_state(self) -> dict[str, torch.Tensor]:
         """open_clip's own key names with the whole 49408-row table, unseen rows zero."""
-        state = {name: value for name, value in self.tower.state_dict().items()}
+        state = self.tower.state_dict()
         table = torch.zeros(VOCABULARY, TOWER["width"])
         table[known_tokens()] = state["token_embedding.weight"][: self.unknown]
         return {**state, "token_embedding.weight": table}

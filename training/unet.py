@@ -17,7 +17,7 @@ from training.fast_unet import FastUNet, is_temporal, without_dropout
 from training.progress import Stage, cosine, set_rate
 from training.text import TextTower, tokens, with_unknown_words
 from training.threads import Threads
-from training.upstream import UNET_CONFIG, alphas_cumprod, build_unet
+from training.upstream import UNET_CONFIG, Network, alphas_cumprod, build_unet
 from training.world import SIDE
 
 # Drops the caption in that share of examples, which teaches the unconditional half of guidance.
@@ -42,7 +42,9 @@ def make_batch(
     clips: Clips, tower: TextTower, random: torch.Generator, count: int, frames: int | None, *, twins: bool
 ) -> Batch:
     """Draw clips with fresh captions. frames: that many random frames of each. twins: both directions of each clip."""
-    latents, paths, texts = [], [], []
+    latents: list[torch.Tensor] = []
+    paths: list[torch.Tensor] = []
+    texts: list[str] = []
     while len(latents) < count:
         index = int(torch.randint(len(clips), (), generator=random))
         backwards = bool(torch.rand((), generator=random) < 0.5)
@@ -95,7 +97,15 @@ class Trainer:
         self.alphas = alphas_cumprod().float()
 
     def step(
-        self, batch: Batch, random: torch.Generator, *, rate: float, temporal: bool, cap: float, layout: float, step: int
+        self,
+        batch: Batch,
+        random: torch.Generator,
+        *,
+        rate: float,
+        temporal: bool,
+        cap: float,
+        layout: float,
+        step: int,
     ) -> dict[str, float]:
         """One optimiser step; returns the figures worth logging."""
         set_rate(self.optimiser, rate)
@@ -148,7 +158,7 @@ class Trainer:
         if optimiser:
             scales = [group["scale"] for group in self.optimiser.param_groups]
             self.optimiser.load_state_dict(state["optimiser"])
-            for group, scale in zip(self.optimiser.param_groups, scales):
+            for group, scale in zip(self.optimiser.param_groups, scales, strict=True):
                 group["scale"] = scale
 
 
@@ -183,7 +193,7 @@ def train_unet(
     tower: TextTower,
     *,
     start: Path | None = None,
-    check: Callable[[nn.Module, Stage], None] | None = None,
+    check: Callable[[Network, Stage], None] | None = None,
 ) -> Trainer:
     """Train or resume one stage, from another stage's checkpoint when start is given. check gets the averaged UNet."""
     trainer = Trainer(seed, temporal_scale=recipe.temporal_scale)

@@ -14,6 +14,9 @@ from typing import Any
 
 import torch
 
+# ModelScope's and open_clip's modules carry no types.
+Network = Any
+
 
 @cache
 def network_file(name: str) -> ModuleType:
@@ -23,7 +26,8 @@ def network_file(name: str) -> ModuleType:
         raise ImportError("The training needs the modelscope package (see requirements.txt).")
     path = Path(package.origin).parent / "models" / "multi_modal" / "video_synthesis" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"modelscope_{name}", path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} cannot be imported.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -61,14 +65,14 @@ UNET_CONFIG: dict[str, Any] = {
 LATENT_SCALE = 0.18215
 
 
-def build_autoencoder() -> torch.nn.Module:
+def build_autoencoder() -> Network:
     """AutoencoderKL: RGB (n, 3, 64, 64) in -1..1 <-> latents (n, 4, 8, 8)."""
-    return network_file("autoencoder").AutoencoderKL(dict(DDCONFIG), 4)  # type: ignore[no-any-return]
+    return network_file("autoencoder").AutoencoderKL(dict(DDCONFIG), 4)
 
 
-def build_unet() -> torch.nn.Module:
+def build_unet() -> Network:
     """UNetSD: latents (b, 4, f, h, w), t (b,), text (b, tokens, 1024) -> predicted noise, same shape as the latents."""
-    return network_file("unet_sd").UNetSD(**UNET_CONFIG)  # type: ignore[no-any-return]
+    return network_file("unet_sd").UNetSD(**UNET_CONFIG)
 
 
 def alphas_cumprod() -> torch.Tensor:

@@ -1,0 +1,40 @@
+"""Every training stage runs, and an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.export import LIMIT_MB, MEGABYTE, export
+from training.progress import Stage
+from training.train import Budget, train
+
+
+def test_a_stage_resumes_its_clock_and_step(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "images", 100)
+    stage.step = 7
+    stage.save(weights={"a": torch.ones(1)})
+    again = Stage(tmp_path, "images", 100)
+    state = again.load()
+    assert state is not None
+    assert state["weights"]["a"].item() == 1
+    assert again.step == 7
+    assert again.spent >= 0
+
+
+def test_a_finished_stage_has_no_work_left(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "images", 0)
+    assert stage.progress == 1
+
+
+@pytest.mark.slow
+def test_all_stages_run_resume_and_export(tmp_path: Path) -> None:
+    budget = Budget(autoencoder=0.05, text=0.02, images=0.05, clips=0.05, clips_per_kind=1, check_prompts=1)
+    train(tmp_path / "run", 1, budget)
+    train(tmp_path / "run", 1, budget)
+    assert "clips" in (tmp_path / "run" / "log.txt").read_text()
+    assert list((tmp_path / "run").glob("sheet_clips_*.png"))
+    size = export(tmp_path / "run", tmp_path / "model", steps=10, guidance=2.0)
+    assert size < LIMIT_MB * MEGABYTE
