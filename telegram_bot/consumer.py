@@ -10,7 +10,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from telegram import Update
+from telegram import Bot, Update
 from telegram.ext import Application
 
 from . import answers, inbox
@@ -27,6 +27,8 @@ PATIENCE = timedelta(hours=1)
 # Handlers at one time, each of another chat. Most of them wait for their turn to send.
 AT_ONCE = 64
 FAILURES = "failures"
+# What is needed of a message to answer it.
+ESSENTIAL = ("message_id", "date", "chat", "from", "text", "caption")
 
 
 async def report_failure(update: object, context: Any) -> None:
@@ -35,6 +37,19 @@ async def report_failure(update: object, context: Any) -> None:
         context.bot_data.setdefault(FAILURES, {})[update.update_id] = context.error
     else:
         logger.error("Outside any update: %s", type(context.error).__name__, exc_info=context.error)
+
+
+def parse(payload: dict[str, Any], bot: Bot) -> Update:
+    """PTB's objects. A message with a part that PTB cannot read is read without it: it still wants an answer."""
+    try:
+        update = Update.de_json(payload, bot)
+    except Exception:
+        message = payload["message"]
+        plain = {name: message[name] for name in ESSENTIAL if name in message}
+        update = Update.de_json({"update_id": payload["update_id"], "message": plain}, bot)
+    if update.message is not None and update.message.chat is None:
+        raise ValueError("a message without a chat")
+    return update
 
 
 class Consumer:
@@ -83,7 +98,7 @@ class Consumer:
     async def _answer(self, row: ReceivedUpdate) -> None:
         """Parse a claimed update, let the handlers answer it, and write down how that went."""
         try:
-            update = Update.de_json(json.loads(row.payload), self.application.bot)
+            update = parse(json.loads(row.payload), self.application.bot)
         except Exception as error:
             # A payload may break PTB's parser in any way; the next update must not wait for it.
             logger.warning("Update %s cannot be read: %s", row.update_id, type(error).__name__)

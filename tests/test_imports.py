@@ -41,6 +41,8 @@ MAY_IMPORT = {
     "telegram_bot.simulator": {"telegram_bot.simulator"},
     "telegram_bot.inbox": {"telegram_bot", "generations.models"},
     "telegram_bot.delivery": {"telegram_bot", "generations.models", "generations.services"},
+    # The sweeper lives in the bot process.
+    "telegram_bot.process": {"telegram_bot", "generations.sweep"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {"telegram_bot", "generations.services", "generations.limits", "generations.prompts"},
     "generations": {"generations", "t2vsite"},

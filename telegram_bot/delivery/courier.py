@@ -158,17 +158,15 @@ class Courier:
         place: dict[str, Any] = {"chat_id": row.chat_id, "message_id": message_id}
         if parcel.video is None:
             return await self.bot.edit_message_text(parcel.text, **place)
-        media = InputMediaVideo(**_arguments(parcel.video), caption=parcel.text)
+        media = InputMediaVideo(parcel.video.data, caption=parcel.text, **_facts(parcel.video))
         return await self.bot.edit_message_media(media, **place, **UPLOAD)
 
     async def _send(self, row: Generation, parcel: Parcel) -> Message:
         async def call(target: Target) -> Message:
             if parcel.video is None:
                 return await self.bot.send_message(text=parcel.text, **target.arguments())
-            video = _arguments(parcel.video)
-            return await self.bot.send_video(
-                video.pop("media"), caption=parcel.text, **video, **target.arguments(), **UPLOAD
-            )
+            facts = {**_facts(parcel.video), **target.arguments(), **UPLOAD}
+            return await self.bot.send_video(video=parcel.video.data, caption=parcel.text, **facts)
 
         return await send(Target(int(row.chat_id or 0), row.thread_id, row.prompt_message_id), call)
 
@@ -218,9 +216,9 @@ class Courier:
             logger.info("The status of %s stays: %s", row.pk, sort(error).reason)
 
 
-def _arguments(video: Video) -> dict[str, Any]:
+def _facts(video: Video) -> dict[str, Any]:
+    """With these every client plays it in place: a video whose size is unknown is shown as a file."""
     return {
-        "media": video.data,
         "filename": "video.mp4",
         "width": video.width,
         "height": video.height,

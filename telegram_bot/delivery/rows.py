@@ -46,7 +46,11 @@ def before_announcing(pk: int) -> str:
     if row.status_message_id is not None or row.is_finished:
         return ""
     Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
-    return status_text(row, Generation.objects.queue_positions())
+    positions = Generation.objects.queue_positions()
+    if row.status == Status.RUNNING:
+        # A worker was faster than this answer, which still is the word that the prompt was accepted.
+        return texts.queued(1, len(positions) + 1)
+    return status_text(row, positions)
 
 
 def announced(pk: int, message_id: int | None, text: str) -> None:

@@ -1,0 +1,54 @@
+"""Texts are cut on whole characters and fit Telegram's limits, which count UTF-16 units."""
+
+from __future__ import annotations
+
+import pytest
+
+from generations.models import Generation
+from telegram_bot.captions import characters, shorten, utf16_length
+from telegram_bot.delivery.parcel import caption
+
+FAMILY = "👨‍👩‍👧‍👦"
+FLAG = "🇩🇪"
+WAVE = "👋🏽"
+RAINBOW = "🏳️‍🌈"
+SCOTLAND = "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
+ACCENT = "e\u0301"
+KEYCAP = "1\ufe0f\u20e3"
+HANGUL = "\u1112\u1161\u11ab"
+
+
+@pytest.mark.parametrize("whole", [FAMILY, FLAG, WAVE, RAINBOW, SCOTLAND, ACCENT, KEYCAP, HANGUL, "😀", "a"])
+def test_what_looks_like_one_character_is_never_cut(whole: str) -> None:
+    assert list(characters(whole * 3)) == [whole] * 3
+    size = utf16_length(whole)
+    assert shorten(whole * 3, 3 * size) == whole * 3
+    for units in range(size + 1, 2 * size + 1):
+        assert shorten(whole * 3, units) == f"{whole}…"
+    if size > 1:
+        assert shorten(whole * 3, size) == "…"
+
+
+def test_length_is_what_telegram_counts() -> None:
+    assert utf16_length("a😀") == 3
+    assert utf16_length(SCOTLAND) == 14
+
+
+@pytest.mark.parametrize("prompt", ["a" * 4096, "😀" * 600, FAMILY * 200, "a cat", f"x{FLAG}" * 300])
+@pytest.mark.parametrize("tail", ["", "and " * 500])
+def test_a_caption_fits_whatever_was_typed(prompt: str, tail: str) -> None:
+    row = Generation(prompt=prompt, seed=2**31 - 1, width=256, height=256, render_seconds=1234.5, ignored_text=tail)
+    text = caption(row)
+    assert utf16_length(text) <= 1024
+    assert "\n\nSeed 2147483647 · 256×256 · made in 1234 s" in text
+    shown = text.partition("\n\nSeed")[0].removesuffix("…")
+    assert prompt.startswith(shown)
+    assert len(shown) > 0
+    assert list(characters(prompt))[: len(list(characters(shown)))] == list(characters(shown))
+
+
+def test_a_short_caption_shows_everything() -> None:
+    row = Generation(prompt="a_b *c* <d>", seed=7, width=64, height=64, render_seconds=3.21, ignored_text="elephant")
+    assert caption(row) == (
+        "a_b *c* <d>\n\nSeed 7 · 64×64 · made in 3.2 s\nThe model reads 77 tokens; it did not see: elephant"
+    )

@@ -1,0 +1,37 @@
+"""Wrong settings are named before anything starts, and the token is not shown."""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import LazySettings
+
+from telegram_bot.checks import api_address, bot_token
+
+
+@pytest.mark.parametrize("token", ["nonsense", "123456:", "123 456:AAEabcdefghijk", "123456:AAE\nabcdefgh", ":AAEabc"])
+def test_a_broken_token_is_named_but_not_repeated(settings: LazySettings, token: str) -> None:
+    settings.BOT_TOKEN = token
+    [error] = bot_token()
+    assert error.id == "telegram_bot.E001"
+    assert error.hint
+    assert token not in f"{error.msg} {error.hint}"
+
+
+@pytest.mark.parametrize("token", ["", "123456789:AAEhBP0av28-_frNZ4SWTdp9mzvhyxh0abc", "1000001:SIMULATOR"])
+def test_a_good_token_or_none_passes(settings: LazySettings, token: str) -> None:
+    settings.BOT_TOKEN = token
+    assert bot_token() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "ids"),
+    [
+        ("https://api.telegram.org", []),
+        ("http://127.0.0.1:8081", []),
+        ("http://localhost:8081", []),
+        ("http://api.example.org", ["telegram_bot.W001"]),
+    ],
+)
+def test_a_token_in_the_clear_is_warned_of(settings: LazySettings, url: str, ids: list[str]) -> None:
+    settings.BOT_TOKEN, settings.TELEGRAM_API_URL = "1000001:SIMULATOR", url
+    assert [warning.id for warning in api_address()] == ids
