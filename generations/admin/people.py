@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -20,6 +21,7 @@ from generations import limits, services
 from generations.admin.shared import (
     MAX_AT_ONCE,
     STYLE,
+    BoundedChangeList,
     BoundedPaginator,
     ReasonForm,
     RequesterModelAdmin,
@@ -86,6 +88,9 @@ class RequesterAdmin(RequesterModelAdmin):
         return False
 
     # --- what is shown
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Requester]:
         # As limits.usage_today, for a page of people in one query. A subquery: a join would group all of them first.

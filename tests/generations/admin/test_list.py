@@ -27,7 +27,13 @@ def act(page: Client, action: str, rows: list[Generation], **more: Any) -> str:
 
 
 def test_the_list_shows_poster_status_person_and_prompt(prompt: Make, page: Client) -> None:
-    prompt(status=Status.SUCCEEDED, poster="x.jpg", render_seconds=12.4, delivery=Delivery.DELIVERED)
+    prompt(
+        status=Status.SUCCEEDED,
+        poster="x.jpg",
+        render_seconds=12.4,
+        started_at=timezone.now(),
+        delivery=Delivery.DELIVERED,
+    )
     text = page.get(LIST).content.decode()
     for shown in ("/media/", "pill-succeeded", "pill-delivered", "Petra", "a red circle moving right", "12 s"):
         assert shown in text
