@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from generations.admin.generation import GenerationAdmin
 from generations.admin.shared import BoundedPaginator
 from generations.models import Delivery, Generation, Requester, Status
 
@@ -27,13 +28,8 @@ def act(page: Client, action: str, rows: list[Generation], **more: Any) -> str:
 
 
 def test_the_list_shows_poster_status_person_and_prompt(prompt: Make, page: Client) -> None:
-    prompt(
-        status=Status.SUCCEEDED,
-        poster="x.jpg",
-        render_seconds=12.4,
-        started_at=timezone.now(),
-        delivery=Delivery.DELIVERED,
-    )
+    told = {"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}
+    prompt(poster="x.jpg", render_seconds=12.4, started_at=timezone.now(), **told)
     text = page.get(LIST).content.decode()
     for shown in ("/media/", "pill-succeeded", "pill-delivered", "Petra", "a red circle moving right", "12 s"):
         assert shown in text
@@ -54,13 +50,23 @@ def test_fifty_rows_cost_no_more_queries_than_one(prompt: Make, page: Client) ->
     assert len(one) <= 6
 
 
-def test_no_count_is_without_a_bound(prompt: Make, page: Client) -> None:
+def test_a_search_neither_counts_nor_fetches_without_a_bound(prompt: Make, page: Client) -> None:
     prompt()
     with CaptureQueriesContext(connection) as queries:
         page.get(LIST, {"q": "circle", "status__exact": "queued", "requester_banned": "no"})
-    counts = [query["sql"] for query in queries if "COUNT(" in query["sql"]]
-    assert counts
-    assert all("LIMIT 10000" in sql for sql in counts)
+    found = [query["sql"] for query in queries if 'FROM "generations_generation"' in query["sql"]]
+    assert not [sql for sql in found if "COUNT(" in sql]
+    assert all("LIMIT 10000" in sql or '"id" IN (' in sql for sql in found)
+
+
+def test_every_page_of_a_long_list_shows_its_own_rows(
+    prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GenerationAdmin, "list_per_page", 2)
+    rows = [prompt().pk for _ in range(5)]
+    pages = [page.get(LIST, {"p": number}).context["cl"].result_list for number in (1, 2, 3)]
+    assert [[row.pk for row in shown] for shown in pages] == [rows[:2:-1], rows[2:0:-1], rows[:1]]
+    assert page.get(LIST, {"p": 9}).status_code == 302
 
 
 def test_a_list_longer_than_the_count_says_so(prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
