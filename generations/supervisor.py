@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, Any
 
 LONGEST_PAUSE = 30.0
 # A program that lived for so long starts again without a wait.
@@ -28,6 +28,7 @@ REFUSED_PAUSE = 60.0
 # Docker and systemd users expect Ctrl-C to take about ten seconds at most.
 STOP_SECONDS = 9.0
 TICK = 0.1
+COLOURS = (34, 32, 36, 33, 35)
 
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
@@ -204,3 +205,14 @@ def _ending(code: int) -> str:
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"signal {-code}"
+
+
+def say(name: str, line: str, out: Any) -> None:
+    """One line, with its speaker in front and, on a terminal, in a colour of its own."""
+    label = f"{name:<6} | " if name else ""
+    # A terminal that was closed must not keep us from stopping what we started.
+    with suppress(OSError):
+        if name and out.isatty():
+            label = f"\033[{COLOURS[sum(name.encode()) % len(COLOURS)]}m{label}\033[0m"
+        out.write(f"{label}{line}\n")
+        out.flush()

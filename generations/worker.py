@@ -42,6 +42,7 @@ class GenerationWorker(SimpleWorker):
     # RQ's own cap of a minute would make "back within a minute" a matter of luck.
     max_connection_wait_time = 10.0
     log_job_description = False
+    log_result_lifespan = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Found by key (RQ's dashboard) a worker has its old name; a new one gets a new name.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +40,6 @@ class Command(BaseCommand):
             target = target_from(options["out"], spec)
             engine = load_engine(settings.MODEL, settings.DEVICE)
             [frames] = engine.render([spec], self.show_progress)
-            self.stderr.write("")
             facts = {**asdict(spec), "model": card.name, "licence": card.licence}
             video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
             ignored = engine.ignored_text(spec.prompt)
@@ -54,17 +52,21 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Stopped; no video was written.", returncode=130) from None
         if ignored:
-            self.stderr.write(f"The model reads only the beginning; it did not see: {ignored}")
-        self.stderr.write(
-            f"seed {spec.seed}, {video.frames} frames, {video.width}x{video.height}, {video.duration:g} s"
-        )
+            self.tell(f"The model reads only the beginning; it did not see: {ignored}")
+        self.tell(f"seed {spec.seed}, {video.frames} frames, {video.width}x{video.height}, {video.duration:g} s")
         self.stdout.write(str(video.path))
 
     def show_progress(self, done: int, total: int) -> None:
-        # One line that moves on a terminal, and no line per step in a log.
-        ending = "" if done < total else "\n"
-        if sys.stderr.isatty():
-            self.stderr.write(f"\rstep {done} of {total}", ending=ending)
+        # One line that moves on a terminal, ten lines in a log.
+        if self.stderr.isatty():
+            self.tell(f"\rstep {done} of {total}", ending="" if done < total else "\n")
+        elif done * 10 // total > (done - 1) * 10 // total:
+            self.tell(f"step {done} of {total}")
+
+    def tell(self, text: str, ending: str = "\n") -> None:
+        # Django's own style for this stream is the red of errors.
+        self.stderr.write(text, str, ending)
+        self.stderr.flush()
 
 
 def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
