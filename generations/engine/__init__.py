@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from generations.engine.base import Engine
+from generations.engine.base import NOT_AVAILABLE, Engine, EngineError
 from generations.engine.card import DEMO_MODEL
 
 
@@ -12,8 +12,13 @@ def load_engine(model: str | Path = DEMO_MODEL, device: str = "auto") -> Engine:
     """Load a model folder once, ready to render. device: "auto", "cpu", "cuda" or "cuda:N".
 
     Torch is imported here and nowhere above, so web and bot processes may import this package freely.
-    Raises CheckpointError with every fault of the folder, or EngineError when the device or the memory is not there.
+    Raises CheckpointError with every fault of the folder, or EngineError when the device, the memory or a library is
+    not there.
     """
-    from generations.engine.modelscope.pipeline import ModelScopeEngine
-
+    try:
+        from generations.engine.modelscope.pipeline import ModelScopeEngine
+    except (ImportError, RuntimeError) as error:
+        # torchvision built for another torch fails with a RuntimeError while open_clip is imported.
+        message = f"The engine's libraries cannot be imported (pip install -r requirements.txt): {error}"
+        raise EngineError(message, public_reason=NOT_AVAILABLE) from error
     return ModelScopeEngine(model, device)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # torch.Generator takes any 64-bit seed; people read and retype this one, so it stays short.
 MAX_SEED = 2**31 - 1
 
+# What people read when the operator has to act first.
+NOT_AVAILABLE = "The video model is not available right now."
+
 StepCallback = Callable[[int, int], None]
 """Called after each denoising step with (steps done, steps in all). May raise RenderCancelled to stop."""
 
@@ -51,7 +54,7 @@ class CheckpointError(EngineError):
     """The model folder cannot be served. problems lists every fault found, each naming its file."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems), public_reason="The video model is not available right now.")
+        super().__init__("; ".join(problems), public_reason=NOT_AVAILABLE)
         self.problems = list(problems)
 
 

@@ -81,6 +81,14 @@ def test_the_networks_are_modelscopes_in_full_size(configuration: Configuration)
     assert parameters(autoencoder) == 83_653_863
 
 
+def test_the_full_size_network_takes_every_multiple_of_8(configuration: Configuration) -> None:
+    with torch.device("meta"):
+        unet = build_unet(configuration.unet).eval()
+        for width, height in ((256, 256), (64, 64), (72, 576), (328, 248)):
+            latents = torch.empty(1, 4, 2, height // 8, width // 8)
+            assert unet(latents, torch.ones(1, dtype=torch.long), torch.empty(1, 77, 1024)).shape == latents.shape
+
+
 def test_the_card_of_modelscopes_own_folder_has_upstreams_defaults(tmp_path: Path) -> None:
     (tmp_path / "configuration.json").write_text(json.dumps(MODELSCOPES_OWN))
     spec = read_card(tmp_path).spec("A panda eating bamboo on a rock.", seed=1)

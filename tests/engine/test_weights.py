@@ -253,42 +253,6 @@ def test_half_precision_files_of_data_parallel_training_load(own_folder: Path) -
     assert {parameter.dtype for parameter in engine.unet.parameters()} == {torch.float32}
 
 
-OUT_OF_MEMORY = """
-import resource, sys, torch
-from pathlib import Path
-from generations.engine import load_engine
-from generations.engine.base import CheckpointError, EngineError
-
-def attempt(work):
-    try:
-        work()
-    except EngineError as error:
-        assert not isinstance(error, CheckpointError)
-        print(error, "|", error.public_reason)
-
-torch.set_num_threads(1)
-folder = Path(sys.argv[1])
-engine = load_engine(folder, "cpu")
-engine.self_test()
-used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 2**20,) * 2)
-big = engine.card.spec("a", seed=1, frames=32, width=576, height=576)
-attempt(lambda: engine.render([big], lambda done, steps: None))
-attempt(lambda: load_engine(folder, "cpu"))
-"""
-
-
-def test_too_little_memory_is_told_in_words(model_folder: Path) -> None:
-    told = subprocess.run(
-        [sys.executable, "-c", OUT_OF_MEMORY, str(model_folder)], capture_output=True, text=True, check=True
-    ).stdout
-    rendering, loading = told.splitlines()
-    assert "Not enough memory on cpu for 32 frames of 576x576" in rendering
-    assert "Please ask for fewer frames or a smaller size." in rendering
-    assert f"Not enough memory to load {model_folder} on cpu" in loading
-    assert "The video model is not available right now." in loading
-
-
 def test_a_missing_gpu_stops_the_start_with_one_line(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("cuda", "cuda:0", "CUDA:3"):
@@ -300,18 +264,3 @@ def test_a_missing_gpu_stops_the_start_with_one_line(model_folder: Path, monkeyp
 def test_a_device_that_is_none_is_refused(model_folder: Path, name: str) -> None:
     with pytest.raises(EngineError, match="DEVICE must be auto, cpu, cuda or cuda:N, not"):
         load_engine(model_folder, name)
-
-
-def test_a_machine_without_a_gpu_renders_on_its_cpu(model_folder: Path) -> None:
-    program = (
-        "import sys; from generations.engine import load_engine; e = load_engine(sys.argv[1]);"
-        "e.self_test(); print(e.device, e.render([e.card.spec('a', seed=1, steps=1)], lambda d, s: None)[0].shape)"
-    )
-    told = subprocess.run(
-        [sys.executable, "-c", program, str(model_folder)],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert told.strip() == "cpu (4, 64, 64, 3)"

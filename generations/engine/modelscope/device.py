@@ -8,9 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from generations.engine.base import EngineError
-
-NOT_AVAILABLE = "The video model is not available right now."
+from generations.engine.base import NOT_AVAILABLE, EngineError
 
 
 def choose_device(name: str) -> torch.device:

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from generations.engine.base import EngineError, StepCallback, VideoSpec
+from generations.engine.base import NOT_AVAILABLE, EngineError, StepCallback, VideoSpec
 from generations.engine.card import LATENT_STRIDE, InvalidSpec, read_card
 from generations.engine.modelscope import sampler
 from generations.engine.modelscope.autoencoder import decode
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
-from generations.engine.modelscope.device import NOT_AVAILABLE, choose_device, out_of_memory_told
+from generations.engine.modelscope.device import choose_device, out_of_memory_told
 from generations.engine.modelscope.text_encoder import TextEncoder
 from generations.engine.modelscope.weights import load_networks
 
