@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -22,11 +21,9 @@ from generations import services
 from generations.admin import facts
 from generations.admin.levers import LEVERS, RerunForm
 from generations.admin.shared import (
-    MAX_AT_ONCE,
     STYLE,
-    BoundedChangeList,
-    BoundedPaginator,
     GenerationModelAdmin,
+    LongList,
     ReasonForm,
     form_page,
     link,
@@ -60,7 +57,7 @@ class BannedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Generation)
-class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
+class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
     list_display = [
         "thumbnail",
         "pills",
@@ -73,14 +70,10 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
     list_display_links = None
     list_filter = ["status", "delivery", "created_at", BannedFilter]
     list_select_related = ["requester"]
-    list_per_page = 50
     search_fields = ["prompt"]
     search_help_text = "Words of the prompt, or the person's name or number."
     # By anything but age, a million rows would be sorted for each page.
     sortable_by = ["created_at"]
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     fieldsets = facts.FIELDSETS
     readonly_fields = facts.METHODS
     change_list_template = "generations/admin/list.html"
@@ -118,9 +111,6 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
         return not untold and super().has_delete_permission(request, obj)
 
     # --- the list
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return BoundedChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
@@ -219,8 +209,6 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
 
     @admin.action(description="Reject…", permissions=["operate"])
     def reject_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> HttpResponse | None:
-        if self._too_many(request, queryset):
-            return None
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if form.is_valid():
             self._reject(request, queryset, form.cleaned_data["reason"])
@@ -269,8 +257,6 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
         return outcome
 
     def _pull_each(self, request: HttpRequest, queryset: QuerySet[Generation], name: str) -> None:
-        if self._too_many(request, queryset):
-            return
         changed, unchanged, made = 0, 0, list[Generation]()
         # Oldest first, so that re-runs queue in the order in which people asked.
         for generation in queryset.select_related("requester").order_by("pk"):
@@ -296,12 +282,6 @@ class GenerationAdmin(facts.GenerationFacts, GenerationModelAdmin):
         if rejected:
             self.message_user(request, f"Rejected: {len(rejected)}. The reason is sent.", messages.SUCCESS)
         self._say_unchanged(request, len(rows) - len(rejected))
-
-    def _too_many(self, request: HttpRequest, queryset: QuerySet[Generation]) -> bool:
-        too_many = queryset[: MAX_AT_ONCE + 1].count() > MAX_AT_ONCE
-        if too_many:
-            self.message_user(request, f"Choose at most {MAX_AT_ONCE} rows at a time.", messages.ERROR)
-        return too_many
 
     def _say_queued(self, request: HttpRequest, rows: list[Generation]) -> None:
         for row in rows[:CHILDREN_SHOWN]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -19,10 +18,8 @@ from django.views.decorators.http import require_POST
 
 from generations import limits, services
 from generations.admin.shared import (
-    MAX_AT_ONCE,
     STYLE,
-    BoundedChangeList,
-    BoundedPaginator,
+    LongList,
     ReasonForm,
     RequesterModelAdmin,
     form_page,
@@ -47,18 +44,14 @@ class StandingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Requester)
-class RequesterAdmin(RequesterModelAdmin):
+class RequesterAdmin(LongList, RequesterModelAdmin):
     list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
     list_display_links = None
     list_filter = [StandingFilter, "created_at"]
-    list_per_page = 50
     search_fields = ["display_name", "username", "user_id__startswith", "notes"]
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    paginator = BoundedPaginator
     fieldsets = [
         ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
         ("Standing", {"fields": ["standing", "banned_at", "ban_reason", "usage", "last_served_at", "prompts"]}),
@@ -89,9 +82,6 @@ class RequesterAdmin(RequesterModelAdmin):
 
     # --- what is shown
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return BoundedChangeList
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Requester]:
         # As limits.usage_today, for a page of people in one query. A subquery: a join would group all of them first.
         midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
@@ -103,7 +93,8 @@ class RequesterAdmin(RequesterModelAdmin):
             .annotate(number=Count("pk"))
             .values("number")
         )
-        return super().get_queryset(request).annotate(used_today=Coalesce(Subquery(used), 0))
+        people: QuerySet[Requester] = super().get_queryset(request)
+        return people.annotate(used_today=Coalesce(Subquery(used), 0))
 
     @admin.display(description="Today")
     def used_today(self, row: Requester) -> int:
@@ -163,8 +154,6 @@ class RequesterAdmin(RequesterModelAdmin):
 
     @admin.action(description="Ban…", permissions=["change"])
     def ban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
-        if self._too_many(request, queryset):
-            return None
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if form.is_valid():
             self._ban(request, queryset, form.cleaned_data["reason"])
@@ -183,8 +172,7 @@ class RequesterAdmin(RequesterModelAdmin):
 
     @admin.action(description="Unban", permissions=["change"])
     def unban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
-        if not self._too_many(request, queryset):
-            self._unban(request, queryset)
+        self._unban(request, queryset)
 
     # --- how they work
 
@@ -208,12 +196,6 @@ class RequesterAdmin(RequesterModelAdmin):
             services.unban(person, by=request.user)
             self.log_change(request, person, "Unbanned.")
         self.message_user(request, f"Unbanned: {len(people)}.", messages.SUCCESS)
-
-    def _too_many(self, request: HttpRequest, queryset: QuerySet[Requester]) -> bool:
-        too_many = queryset[: MAX_AT_ONCE + 1].count() > MAX_AT_ONCE
-        if too_many:
-            self.message_user(request, f"Choose at most {MAX_AT_ONCE} rows at a time.", messages.ERROR)
-        return too_many
 
     @staticmethod
     def _address(requester: Requester) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib import messages
+from django.contrib.admin import AdminSite, ModelAdmin, ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
@@ -23,12 +24,14 @@ STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
     # These classes take a parameter in their stubs only.
     RowPaginator = Paginator[Any]
+    MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
     GenerationModelAdmin = ModelAdmin[Generation]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
 else:
     RowPaginator = Paginator
+    MixedModelAdmin = object
     RequesterModelAdmin = GenerationModelAdmin = PolicyModelAdmin = ModelAdmin
     PolicyModelForm = forms.ModelForm
 
@@ -66,6 +69,27 @@ class BoundedChangeList(ChangeList):
         if not self.multi_page:
             # Django would look for the rows of a single page anew.
             self.result_list = self.paginator.page(1).object_list
+
+
+class LongList(MixedModelAdmin):
+    """A list that may hold a million rows: bounded pages, no counts beside filters, no action on all of them."""
+
+    paginator = BoundedPaginator
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BoundedChangeList
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse | None:
+        everything = request.POST.get("select_across") == "1"
+        if everything and queryset[: MAX_AT_ONCE + 1].count() > MAX_AT_ONCE:
+            self.message_user(request, f"Choose at most {MAX_AT_ONCE} rows at a time.", messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args, **kwargs)
 
 
 class ReasonForm(forms.Form):

@@ -133,9 +133,11 @@ def test_chosen_prompts_are_cancelled_sent_again_and_rerun(prompt: Make, page: C
 
 
 def test_too_many_rows_at_a_time_are_refused(prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generations.admin.generation.MAX_AT_ONCE", 1)
-    rows = [prompt(), prompt()]
-    assert "Choose at most 1 rows at a time." in act(page, "rerun_new_selected", rows)
+    monkeypatch.setattr("generations.admin.shared.MAX_AT_ONCE", 1)
+    rows = [prompt(status=Status.FAILED), prompt(status=Status.FAILED)]
+    for action in ("rerun_new_selected", "delete_selected"):
+        text = act(page, action, rows, select_across="1", post="yes")
+        assert "Choose at most 1 rows at a time." in text
     assert Generation.objects.count() == 2
 
 
