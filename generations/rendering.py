@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 import threading
@@ -57,6 +59,7 @@ def engine() -> Engine:
 
 def preload() -> None:
     """Prove that this process can make videos, before it takes any job. Raises EngineError or CheckpointError."""
+    tidy_workshop()
     probe_encoder()
     engine().self_test()
 
@@ -211,3 +214,11 @@ def workshop() -> Path:
     folder = Path(root) / ".unfinished"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def tidy_workshop() -> None:
+    """Remove what killed workers left unfinished; a day old, so that it cannot be another worker's."""
+    for folder in workshop().glob("render-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > 86_400:
+                shutil.rmtree(folder, ignore_errors=True)

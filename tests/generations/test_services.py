@@ -132,13 +132,13 @@ def test_a_rerun_is_a_new_row_with_its_parent_in_the_same_chat(queue: Queue, ope
     Generation.objects.update(status=Status.FAILED)
     queue.empty()
     again = services.rerun(first, by=operator, seed="same")
-    other = services.rerun(first, by=operator, prompt="a blue square", steps=7)
+    other = services.rerun(first, by=operator, prompt="a blue square", steps=12)
     first.refresh_from_db()
     assert first.status == Status.FAILED, "history stays as it is"
     assert (again.parent, again.seed, again.prompt, again.created_by) == (first, 5, first.prompt, operator)
     assert (again.chat_id, again.thread_id, again.prompt_message_id) == (CHAT.chat_id, 7, 3)
     assert other.seed != 5
-    assert (other.prompt, other.steps) == ("a blue square", 7)
+    assert (other.prompt, other.steps) == ("a blue square", 12)
     assert queue.count == 2
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,14 +18,15 @@ import av
 import pytest
 import redis
 from django.core.files.storage import default_storage
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 from rq import Queue
 from rq.timeouts import JobTimeoutException
 
-from generations import lease, rendering, tasks
+from generations import lease, rendering, services, tasks
 from generations.engine.base import EngineError, RenderCancelled
 from generations.models import MAX_ATTEMPTS, Delivery, Generation, Status
+from generations.services import Person
 from tests.generations.conftest import MakeRow, StandInEngine
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
@@ -363,13 +367,61 @@ def test_a_render_stopped_by_the_engine_itself_changes_nothing_without_a_wish(
     assert (row.status, row.owner) == (Status.RUNNING, "another")
 
 
+def test_what_a_killed_worker_left_unfinished_is_cleared_away_after_a_day(engine: StandInEngine) -> None:
+    old, fresh = (rendering.workshop() / f"render-{name}" for name in ("old", "fresh"))
+    for folder in (old, fresh):
+        folder.mkdir()
+        (folder / "a.mp4").touch()
+    os.utime(old, (1, 1))
+    rendering.preload()
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_twenty_people_write_while_progress_is_published_and_nobody_is_turned_away(make_row: MakeRow) -> None:
+    """SQLite: "database is locked" comes at once, however long the timeout, when a read turns into a write."""
+    rendering_row = make_row(user_id=99)
+    rendering_row.start("me")
+    over = threading.Event()
+    errors: list[Exception] = []
+
+    def publish() -> None:
+        try:
+            for percent in itertools.cycle(range(100)):
+                assert rendering_row.report_progress("me", percent)
+                if over.wait(0.01):
+                    return
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    def write(user_id: int) -> None:
+        try:
+            for number in range(3):
+                services.submit(Person(user_id=user_id), "a red circle", request_key=f"{user_id}:{number}")
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    people = [threading.Thread(target=write, args=(user_id,)) for user_id in range(20)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+    over.set()
+    publisher.join()
+    assert errors == []
+    assert Generation.objects.count() == 61
+
+
 def test_web_and_bot_can_ring_without_torch() -> None:
     code = (
         "import django, sys; django.setup(); import generations.tasks, generations.sweep;"
         "sys.exit('torch' in sys.modules)"
     )
-    import os
-    import sys
-
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "t2vsite.settings"}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
