@@ -22,6 +22,7 @@ from generations.admin import facts
 from generations.admin.levers import LEVERS, RerunForm
 from generations.admin.shared import (
     STYLE,
+    BannedFilter,
     GenerationModelAdmin,
     LongList,
     ReasonForm,
@@ -43,17 +44,10 @@ PEOPLE_SEARCHED = 500
 WORDS_SEARCHED = 8
 
 
-class BannedFilter(admin.SimpleListFilter):
+class RequesterBannedFilter(BannedFilter):
     title = "requester"
     parameter_name = "requester_banned"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Banned"), ("no", "Not banned")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.value() not in ("yes", "no"):
-            return queryset
-        return queryset.filter(requester__banned_at__isnull=self.value() == "no")
+    field = "requester__banned_at"
 
 
 @admin.register(Generation)
@@ -68,7 +62,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         "times",
     ]
     list_display_links = None
-    list_filter = ["status", "delivery", "created_at", BannedFilter]
+    list_filter = ["status", "delivery", "created_at", RequesterBannedFilter]
     list_select_related = ["requester"]
     search_fields = ["prompt"]
     search_help_text = "Words of the prompt, or the person's name or number."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery
@@ -19,6 +17,7 @@ from django.views.decorators.http import require_POST
 from generations import limits, services
 from generations.admin.shared import (
     STYLE,
+    BannedFilter,
     LongList,
     ReasonForm,
     RequesterModelAdmin,
@@ -30,24 +29,11 @@ from generations.admin.shared import (
 from generations.models import COUNTED, Generation, Policy, Requester
 
 
-class StandingFilter(admin.SimpleListFilter):
-    title = "standing"
-    parameter_name = "banned"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Banned"), ("no", "Not banned")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return (
-            queryset if self.value() not in ("yes", "no") else queryset.filter(banned_at__isnull=self.value() == "no")
-        )
-
-
 @admin.register(Requester)
 class RequesterAdmin(LongList, RequesterModelAdmin):
     list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
     list_display_links = None
-    list_filter = [StandingFilter, "created_at"]
+    list_filter = [BannedFilter, "created_at"]
     search_fields = ["display_name", "username", "user_id__startswith", "notes"]
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
