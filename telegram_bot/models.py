@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+WAITING = models.Q(handled_at__isnull=True)
+
 
 class ReceivedUpdate(models.Model):
     """One update, stored before it is confirmed and handled once.
@@ -29,8 +31,10 @@ class ReceivedUpdate(models.Model):
     class Meta:
         ordering = ["update_id"]
         indexes = [
+            # Few of many rows are waiting, and they are asked for twice a second.
+            models.Index(fields=["update_id"], name="update_waiting", condition=models.Q(handled_at__isnull=True)),
             models.Index(
-                fields=["chat", "update_id"], name="update_waiting", condition=models.Q(handled_at__isnull=True)
+                fields=["chat", "update_id"], name="update_order", condition=models.Q(handled_at__isnull=True)
             ),
             models.Index(fields=["handled_at"], name="update_handled"),
         ]

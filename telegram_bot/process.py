@@ -50,6 +50,8 @@ async def run_bot(stop: asyncio.Event) -> None:
         raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
     finally:
         await bot.shutdown()
+        # The application closes nothing when its start had failed half-way.
+        await bot.bot.shutdown()
         await sync_to_async(lease.release)(bot_id, owner)
 
 

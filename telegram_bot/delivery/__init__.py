@@ -2,7 +2,8 @@
 
 announce.py   the status message itself, sent when a prompt was accepted
 status.py     "Queued, 3 of 5" -> "Rendering 60 %": edits that may fail
-courier.py    the result: claimed, handed over, and the outcome recorded
+courier.py    what to do next, in which chat
+handover.py   one result: handed over, and the outcome recorded
 parcel.py     what is handed over: the video with its caption, or words
 rows.py       everything that these read from and write to the database
 """

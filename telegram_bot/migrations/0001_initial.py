@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['update_id'],
-                'indexes': [models.Index(condition=models.Q(('handled_at__isnull', True)), fields=['chat', 'update_id'], name='update_waiting'), models.Index(fields=['handled_at'], name='update_handled')],
+                'indexes': [models.Index(condition=models.Q(('handled_at__isnull', True)), fields=['update_id'], name='update_waiting'), models.Index(condition=models.Q(('handled_at__isnull', True)), fields=['chat', 'update_id'], name='update_order'), models.Index(fields=['handled_at'], name='update_handled')],
             },
         ),
     ]

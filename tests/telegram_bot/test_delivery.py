@@ -57,7 +57,7 @@ async def test_without_a_status_message_the_video_is_sent_as_a_reply(house: Hous
 
 
 async def test_a_deleted_prompt_does_not_stop_its_video(house: House, render: Finish) -> None:
-    [status] = await house.say("a red circle")
+    await house.say("a red circle")
     for message in house.telegram.messages(ALICE):
         house.telegram.delete(ALICE, message.id)
     await render()
@@ -82,12 +82,12 @@ async def test_a_rerun_arrives_in_the_same_chat(house: House, render: Finish, ad
 async def test_whatever_telegram_makes_of_the_clip_its_file_id_is_kept(house: House, kind: str) -> None:
     from telegram import Message
 
-    from telegram_bot.delivery.courier import _file_id
+    from telegram_bot.delivery.handover import file_id
 
     size = {"width": 64, "height": 64, "duration": 1} if kind == "animation" else {}
     file = {"file_id": "kept", "file_unique_id": "u", **size}
     chat = {"id": ALICE, "type": "private"}
-    assert _file_id(Message.de_json({"message_id": 1, "date": 0, "chat": chat, kind: file}, None)) == "kept"
+    assert file_id(Message.de_json({"message_id": 1, "date": 0, "chat": chat, kind: file}, None)) == "kept"
 
 
 # --- words instead of a video
@@ -166,7 +166,7 @@ async def test_a_result_that_is_faster_than_its_announcement_waits_for_it(house:
 
 
 async def test_a_long_wait_ends_with_a_ring(house: House, render: Finish) -> None:
-    [status] = await house.say("a red circle")
+    await house.say("a red circle")
     await change(await job(), created_at=timezone.now() - timedelta(seconds=61))
     await render()
     await house.deliver()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from datetime import timedelta
 
 import pytest
@@ -12,7 +11,7 @@ from django.utils import timezone
 
 from generations.models import Delivery, Generation
 from generations.sweep import sweep
-from telegram_bot.delivery import courier, parcel, rows
+from telegram_bot.delivery import handover, parcel, rows
 from tests.telegram_bot.conftest import ALICE, BOB, Finish, House, change, job, jobs
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -157,7 +156,7 @@ async def test_a_refused_connection_is_tried_again(plain: House) -> None:
 
 async def test_attempts_end_one_day(rendered: House) -> None:
     rendered.telegram.fail("editMessageMedia", status=500)
-    await change(await job(), delivery_attempts=courier.MAX_ATTEMPTS - 1)
+    await change(await job(), delivery_attempts=handover.MAX_ATTEMPTS - 1)
     await rendered.deliver()
     assert await outcome() == (Delivery.UNDELIVERABLE, "Internal Server Error")
 
@@ -183,7 +182,7 @@ async def test_a_file_that_telegram_finds_too_large_is_told_in_words(rendered: H
     rendered.telegram.fail("editMessageMedia", status=413)
     await rendered.deliver()
     [message] = rendered.telegram.bot_messages(ALICE)
-    assert re.match(r"Your video was made, but it is too large to be sent here: Telegram takes up to 5\d MB.", message.text)
+    assert message.text == "Your video was made, but it is too large to be sent here: Telegram takes up to 50 MB."
     assert await outcome() == (Delivery.UNDELIVERABLE, "told in words: the file is too large")
 
 

@@ -46,7 +46,8 @@ async def test_too_many_waiting_prompts(house: House) -> None:
     await house.say("one")
     refusal = (await house.say("two"))[-1]
     assert refusal.text == (
-        "You have 1 unfinished video, as many as one person may have at a time. Send this again when one of them is done."
+        "You have 1 unfinished video, as many as one person may have at a time. "
+        "Send this again when one of them is done."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from telegram_bot.process import CannotRun, run_bot
 
@@ -22,6 +23,8 @@ class Command(BaseCommand):
             asyncio.run(main())
         except CannotRun as error:
             raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            raise CommandError(f"The database cannot be used ({error}). Is it migrated?") from None
 
 
 async def main() -> None:

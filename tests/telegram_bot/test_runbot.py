@@ -1,0 +1,240 @@
+"""The bot process: it starts only when it can run, does everything side by side, and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import LazySettings
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.utils import timezone
+
+from generations import tasks
+from generations.models import Delivery
+from telegram_bot import lease, polling, process
+from telegram_bot.models import PollingLease
+from telegram_bot.simulator import Simulator
+from tests.installation import ROOT, Installation
+from tests.telegram_bot.conftest import ALICE, BOB, Finish, change, job, jobs
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+async def bot(
+    telegram: Simulator, transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[[], Any]]:
+    monkeypatch.setattr(tasks, "_enqueue", lambda job_id: None)
+    monkeypatch.setattr(polling, "LONG_POLL_SECONDS", 1)
+    monkeypatch.setattr(process, "sweep", lambda: None)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[asyncio.Task[None]]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(process.run_bot(stop))
+        try:
+            yield task
+        finally:
+            stop.set()
+            await asyncio.wait([task], timeout=10)
+            assert task.done()
+
+    yield running
+    await sync_to_async(connections.close_all)()
+
+
+async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {seconds} s"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_prompt_becomes_a_video(telegram: Simulator, bot: Callable[[], Any], render: Finish) -> None:
+    async with bot() as task:
+        telegram.say(ALICE, "a red circle")
+        await until(lambda: telegram.bot_messages(ALICE))
+        await render()
+        await until(lambda: telegram.bot_messages(ALICE)[0].video)
+        telegram.say(ALICE, "/start")
+        await until(lambda: len(telegram.bot_messages(ALICE)) == 2)
+    await task
+    assert [call.params["commands"][0]["command"] for call in telegram.calls("setMyCommands")] == ["start"]
+    assert (await job()).delivery == Delivery.DELIVERED
+    assert await sync_to_async(PollingLease.objects.count)() == 0
+
+
+async def test_what_came_while_the_bot_was_away_is_answered(telegram: Simulator, bot: Callable[[], Any]) -> None:
+    for number in range(30):
+        telegram.say(6000 + number, f"cat {number}")
+    async with bot():
+        await until(lambda: all(telegram.bot_messages(6000 + number) for number in range(30)), 30)
+    assert [row.prompt for row in await jobs()] == [f"cat {number}" for number in range(30)]
+    assert all(len(telegram.bot_messages(6000 + number)) == 1 for number in range(30))
+
+
+async def test_a_leftover_webhook_does_not_keep_the_updates_away(telegram: Simulator, bot: Callable[[], Any]) -> None:
+    telegram.say(ALICE, "/start")
+    with telegram.world.bell.changing():
+        telegram.world.updates.set_webhook("http://127.0.0.1:9/hook", "", 1, False)
+    async with bot():
+        await until(lambda: telegram.bot_messages(ALICE))
+
+
+async def test_telegram_away_at_the_start_is_waited_for(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "LONGEST_PAUSE", 0.05)
+    telegram.refuse_connections(0.5)
+    async with bot():
+        telegram.say(ALICE, "/start")
+        await until(lambda: telegram.bot_messages(ALICE))
+
+
+async def test_a_refused_token_ends_the_start_and_is_not_shown(
+    telegram: Simulator, bot: Callable[[], Any], settings: LazySettings
+) -> None:
+    settings.BOT_TOKEN = "1000001:SOMETHING-ELSE"
+    async with bot() as task:
+        with pytest.raises(
+            process.CannotRun, match=r"^Telegram does not accept BOT_TOKEN\. Unfinished jobs are kept\.$"
+        ):
+            await asyncio.wait_for(task, 10)
+
+
+async def test_a_token_revoked_while_running_ends_it_and_keeps_the_jobs(
+    telegram: Simulator, bot: Callable[[], Any]
+) -> None:
+    async with bot() as task:
+        telegram.say(ALICE, "a red circle")
+        await until(lambda: telegram.bot_messages(ALICE))
+        telegram.fail("getUpdates", status=401, times=-1)
+        with pytest.raises(process.CannotRun, match="does not accept BOT_TOKEN"):
+            await asyncio.wait_for(task, 10)
+    assert not (await job()).is_finished
+
+
+async def test_a_second_bot_says_who_is_first(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process.asyncio, "sleep", asyncio.sleep)
+    monkeypatch.setattr(lease, "LEASE", timedelta(seconds=2))
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.2)
+    async with bot():
+        await until(lambda: telegram.calls("getUpdates"))
+        monkeypatch.setattr(lease, "own_name", lambda: "bot second:1")
+        first = f"bot {os.uname().nodename}:{os.getpid()}"
+        with pytest.raises(process.CannotRun, match=f"^{first} fetches this bot's updates already"):
+            await process.run_bot(asyncio.Event())
+
+
+async def test_a_lease_lost_to_another_process_ends_the_first(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    async with bot() as task:
+        await until(lambda: telegram.calls("getUpdates"))
+        await sync_to_async(PollingLease.objects.update)(owner="bot second:1")
+        with pytest.raises(process.CannotRun, match="Another process has taken over"):
+            await asyncio.wait_for(task, 10)
+
+
+async def test_told_to_stop_it_ends_the_send_that_it_has_begun(
+    telegram: Simulator, bot: Callable[[], Any], render: Finish
+) -> None:
+    async with bot():
+        telegram.say(ALICE, "a red circle")
+        await until(lambda: telegram.bot_messages(ALICE))
+        telegram.hang("editMessageMedia", seconds=1.5)
+        await render()
+        await until(lambda: telegram.calls("editMessageMedia"))
+    assert (await job()).delivery == Delivery.DELIVERED
+
+
+async def test_a_send_that_a_dead_bot_had_begun_is_taken_up_at_the_start(
+    telegram: Simulator, bot: Callable[[], Any], render: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bot():
+        telegram.say(ALICE, "a red circle")
+        await until(lambda: telegram.bot_messages(ALICE))
+    row = await render()
+    in_five_minutes = timezone.now() + timedelta(minutes=5)
+    await change(row, delivery=Delivery.SENDING, delivery_owner="dead", delivery_lease_until=in_five_minutes)
+    from generations.sweep import sweep
+
+    monkeypatch.setattr(tasks, "ring_if_silent", lambda: False)
+    monkeypatch.setattr(process, "sweep", sweep)
+    async with bot():
+        await until(lambda: telegram.bot_messages(ALICE)[0].video)
+
+
+async def test_an_error_in_one_part_is_logged_and_the_rest_goes_on(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("sweep trouble")
+
+    monkeypatch.setattr(process, "sweep", broken)
+    with caplog.at_level(logging.ERROR):
+        async with bot():
+            await until(lambda: "The bot's sweep failed; it goes on." in caplog.text)
+            telegram.say(ALICE, "/start")
+            await until(lambda: telegram.bot_messages(ALICE))
+
+
+def test_without_a_token_one_line_names_the_variable(settings: LazySettings) -> None:
+    settings.BOT_TOKEN = ""
+    with pytest.raises(CommandError, match=r"^BOT_TOKEN is not set\.$"):
+        call_command("runbot")
+
+
+@pytest.mark.slow
+def test_the_real_process_survives_a_kill_stops_on_sigterm_and_keeps_the_token_to_itself(
+    telegram: Simulator, installation_folder: Path
+) -> None:
+    with Installation(installation_folder, BOT_TOKEN=telegram.token, TELEGRAM_API_URL=telegram.url) as installation:
+        installation.manage("migrate", "--verbosity", "0")
+        first = start(installation)
+        telegram.say(ALICE, "/start")
+        telegram.wait_for(lambda: telegram.bot_messages(ALICE), 30)
+        first.kill()
+        first.communicate()
+        for person in (ALICE, BOB):
+            telegram.say(person, "a red circle")
+        second = start(installation)
+        telegram.wait_for(lambda: len(telegram.bot_messages(ALICE)) == 2 and telegram.bot_messages(BOB), 30)
+        second.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        output = second.communicate(timeout=20)[0].decode()
+        assert time.monotonic() - began < 10
+        assert second.returncode == 0, output
+        assert output.rstrip().endswith("The bot has stopped.")
+        assert telegram.token not in output
+        story = (
+            "from generations.models import Generation as G; print(list(G.objects.values_list('status', flat=True)))"
+        )
+        assert installation.manage("shell", "--no-imports", "-c", story) == "['queued', 'queued']\n"
+
+
+def start(installation: Installation) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "runbot"],
+        cwd=ROOT,
+        env=installation.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
