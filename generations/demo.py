@@ -53,7 +53,7 @@ def run_demo(supervisor: Supervisor, sim_port: int, prompt: str, home: Path) -> 
     url = f"http://{HOST}:{sim_port}"
     command = [sys.executable, "-m", "telegram_bot.simulator.demo", url, prompt, str(home)]
     # Not a supervised program: what it prints is the demo.
-    person = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
+    person = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         supervisor.run(until=lambda: person.poll() is not None or over())
     finally:

@@ -107,6 +107,8 @@ def _render(row: Generation, maker: Engine, owner: str, lease: LeaseKeeper) -> N
         clip = write_video(frames, Path(folder) / "a.mp4", spec.fps, upscale=maker.card.upscale, metadata=facts)
         poster = write_poster(frames[len(frames) // 2], Path(folder) / "a.jpg", upscale=maker.card.upscale)
         lease.alive()
+        if patiently(lambda: row.cancel_wanted(owner)):
+            raise RenderCancelled
         name = f"videos/{timezone.now():%Y/%m}/{media_token()}"
         file = _keep(clip.path, f"{name}.mp4")
         try:
@@ -168,8 +170,6 @@ class StepReporter:
 
     def __call__(self, done: int, total: int) -> None:
         self.lease.alive()
-        if shutdown_due.is_set():
-            raise WorkerStopping
         try:
             if stop_pressed.is_set():
                 self.row.cancel(actor="stop button of the queue's page")
@@ -180,6 +180,9 @@ class StepReporter:
             # A short outage must not cost the work done so far; the next step asks again.
             logger.warning("#%s: no progress reported: %s", self.row.pk, type(error).__name__)
             close_old_connections()
+        # After the cancel: what nobody wants any more must not go back to the queue.
+        if shutdown_due.is_set():
+            raise WorkerStopping
 
     def _report(self, done: int, total: int) -> None:
         # 100 is for the finished file: decoding and encoding are still to come.

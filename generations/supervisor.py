@@ -67,8 +67,11 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
 
     def listen_for_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        # Under nohup it is ignored, and stays so.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._stop)
 
     def _stop(self, *_: object) -> None:
         self.stop_asked = True

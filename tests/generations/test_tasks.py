@@ -118,6 +118,38 @@ def test_pressing_cancel_stops_a_running_render_within_two_steps(engine: StandIn
     assert [event.kind for event in row.events.all()] == ["started", "cancel requested", "cancelled"]
 
 
+def test_a_cancel_while_the_file_is_written_still_counts(
+    engine: StandInEngine, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_row(chat_id=5)
+    write = rendering.write_poster
+
+    def press_while_encoding(*args: Any, **options: Any) -> Path:
+        assert Generation.objects.get(pk=row.pk).cancel(actor="ann")
+        return write(*args, **options)
+
+    monkeypatch.setattr(rendering, "write_poster", press_while_encoding)
+    tasks.run_generations()
+    row.refresh_from_db()
+    assert row.status == Status.CANCELLED
+    assert media_files() == []
+
+
+def test_a_cancelled_row_does_not_go_back_to_the_queue_when_the_worker_ends(
+    engine: StandInEngine, make_row: MakeRow
+) -> None:
+    row = make_row(chat_id=5)
+
+    def press_and_stop(done: int) -> None:
+        assert Generation.objects.get(pk=row.pk).cancel(actor="ann")
+        rendering.shutdown_due.set()
+
+    engine.before_step = press_and_stop
+    tasks.run_generations()
+    row.refresh_from_db()
+    assert row.status == Status.CANCELLED
+
+
 def test_the_stop_button_of_the_queues_page_cancels_too(engine: StandInEngine, make_row: MakeRow) -> None:
     row = make_row(chat_id=5)
     engine.before_step = lambda done: rendering.stop_pressed.set()
@@ -153,13 +185,14 @@ def test_a_video_that_comes_too_late_leaves_no_file(
     engine: StandInEngine, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = make_row()
-    write = rendering.write_poster
+    keep = rendering._keep
 
-    def lose_it_while_encoding(*args: Any, **options: Any) -> Path:
-        take_away(row)
-        return write(*args, **options)
+    def lose_it_while_storing(path: Path, name: str) -> str:
+        if name.endswith(".jpg"):
+            take_away(row)
+        return keep(path, name)
 
-    monkeypatch.setattr(rendering, "write_poster", lose_it_while_encoding)
+    monkeypatch.setattr(rendering, "_keep", lose_it_while_storing)
     tasks.run_generations()
     row.refresh_from_db()
     assert (row.status, row.owner, row.file.name) == (Status.RUNNING, "another", "")
