@@ -28,7 +28,7 @@ BEAT = 5.0
 # RQ takes a job for abandoned after so many seconds without a beat, not after its whole time limit.
 ABANDONED_AFTER = 20
 # A render that ends within this time after SIGTERM is kept; another goes back to the queue. Docker kills after 10 s.
-GRACE = 5.0
+GRACE = 4.0
 
 
 def worker_name() -> str:
