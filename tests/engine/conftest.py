@@ -14,7 +14,7 @@ from tests.engine.checkpoint import write_checkpoint
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Networks this small lose more to waking threads than they gain."""
+    """Not more for tests that call networks without an engine than for those that have one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

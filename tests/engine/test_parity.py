@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from generations.engine.modelscope import pipeline, sampler
+from generations.engine.modelscope import autoencoder, pipeline, sampler
 from generations.engine.modelscope.pipeline import ModelScopeEngine
 from generations.engine.modelscope.unet import UNet
 from generations.engine.modelscope.upstream import upstream_module
@@ -38,11 +38,11 @@ def stock_autoencoder(model_folder: Path) -> nn.Module:
     return network.eval()
 
 
-def stock_frames(autoencoder: nn.Module, latents: Tensor) -> npt.NDArray[np.uint8]:
+def stock_frames(network: nn.Module, latents: Tensor) -> npt.NDArray[np.uint8]:
     """Decode and convert as TextToVideoSynthesis.forward and tensor2vid upstream."""
     frames = (1.0 / 0.18215 * latents)[0].transpose(0, 1)
     with torch.no_grad():
-        pixels = autoencoder.decode(frames)
+        pixels = network.decode(frames)
     levels = (pixels.mul(0.5).add(0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy() * 255).astype("uint8")
     return np.asarray(levels)
 
@@ -54,9 +54,9 @@ def test_a_ten_step_video_equals_upstreams(
     spec = engine.card.spec("a blue square", seed=11, steps=10, negative_prompt="a red circle", guidance_scale=9.0)
     final: list[Tensor] = []
 
-    def recording(autoencoder: nn.Module, latents: Tensor) -> Tensor:
+    def recording(network: nn.Module, latents: Tensor) -> Tensor:
         final.append(latents)
-        return decode(autoencoder, latents)
+        return decode(network, latents)
 
     decode = pipeline.decode
     monkeypatch.setattr(pipeline, "decode", recording)
@@ -78,6 +78,17 @@ def test_a_ten_step_video_equals_upstreams(
     difference = frames.astype(int) - stock_frames(stock_autoencoder, expected).astype(int)
     assert frames.std() > 10
     assert abs(difference).max() <= 1
+
+
+@torch.no_grad()
+def test_a_long_video_decoded_in_pieces_equals_one_decoded_at_once(
+    engine: ModelScopeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = engine.noise(engine.card.spec("a", seed=5, frames=5))
+    at_once = autoencoder.decode(engine.autoencoder, latents)
+    monkeypatch.setattr(autoencoder, "CELLS_AT_ONCE", 2 * 8 * 8)
+    torch.testing.assert_close(autoencoder.decode(engine.autoencoder, latents), at_once, atol=1e-4, rtol=0)
+    assert at_once.shape == (5, 3, 64, 64)
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ import pytest
 
 PROGRAM = """
 import json, resource, sys
+import torch
 from pathlib import Path
 from generations.engine import load_engine
 from generations.engine.base import CheckpointError, EngineError
@@ -29,7 +30,7 @@ folder = Path(sys.argv[1])
 engine = load_engine(folder)
 engine.self_test()
 [frames] = engine.render([engine.card.spec("a", seed=1, steps=1)], lambda done, steps: None)
-told = {"device": str(engine.device), "shape": frames.shape, "modules": sorted(sys.modules)}
+told = {"device": str(engine.device), "shape": frames.shape, "threads": torch.get_num_threads(), "modules": sorted(sys.modules)}
 
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 2**20,) * 2)
@@ -42,7 +43,7 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def told(model_folder: Path) -> dict[str, Any]:
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", PROGRAM, str(model_folder)]
     found: dict[str, Any] = json.loads(
         subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE).stdout
@@ -52,6 +53,10 @@ def told(model_folder: Path) -> dict[str, Any]:
 
 def test_a_machine_without_a_gpu_renders_on_its_cpu(told: dict[str, Any]) -> None:
     assert (told["device"], told["shape"]) == ("cpu", [4, 64, 64, 3])
+
+
+def test_a_small_network_does_not_wait_for_a_second_core(told: dict[str, Any]) -> None:
+    assert told["threads"] == 1
 
 
 def test_modelscopes_networks_come_without_the_rest_of_modelscope(told: dict[str, Any]) -> None:
