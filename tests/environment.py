@@ -45,5 +45,6 @@ atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)
 os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["DEVICE"] = "cpu"
 os.environ["SECRET_KEY"] = secrets.token_urlsafe(50)
-# Two cores: more threads only wait for each other, and results must not depend on how many there are.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# One thread per process: several processes render at once here, and torch's threads wait for each other by spinning.
+# Results must not depend on the number of cores either.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

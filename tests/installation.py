@@ -78,7 +78,7 @@ class Installation:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
-    def wait_until(self, ready: Callable[[], object], what: str, seconds: float = 60) -> None:
+    def wait_until(self, ready: Callable[[], object], what: str, seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
             for name, process in self._processes.items():

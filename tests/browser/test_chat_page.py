@@ -59,7 +59,7 @@ class Running(Installation):
 
     def up(self) -> None:
         self.start("up", *self.ports)
-        self.wait_until(lambda: "Everything is running" in self.log("up"), "everything is running", seconds=90)
+        self.wait_until(lambda: "Everything is running" in self.log("up"), "everything is running")
 
 
 @pytest.fixture
@@ -85,7 +85,9 @@ def send(page: Page, words: str) -> None:
 def open_page(browser: Browser, complaints: list[str], width: int, height: int) -> Page:
     page = browser.new_page(viewport={"width": width, "height": height})
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda entry: complaints.append(entry.text) if entry.type == "error" else None)
+    page.on(
+        "console", lambda entry: complaints.append(f"{entry.text} {entry.location}") if entry.type == "error" else None
+    )
     return page
 
 
@@ -106,7 +108,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
 
     # The answer changes in place, without a reload, and ends as a film that plays.
     film = page.locator("[data-from=bot] video")
-    film.wait_for(timeout=120_000)
+    film.wait_for(timeout=180_000)
     film.evaluate("film => film.play()")
     page.wait_for_function("() => document.querySelector('[data-from=bot] video').currentTime > 0.2", timeout=20_000)
     assert film.evaluate("film => film.readyState") >= 2
@@ -120,7 +122,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     if pictures:
         for number, prompt in enumerate(("a green square growing", "a yellow triangle bouncing"), start=2):
             send(page, prompt)
-            expect(page.locator("[data-from=bot] video")).to_have_count(number, timeout=120_000)
+            expect(page.locator("[data-from=bot] video")).to_have_count(number, timeout=180_000)
         page.wait_for_timeout(700)
         page.screenshot(path=ROOT / "docs" / "chat.png")
 
