@@ -41,6 +41,9 @@ MAX_ATTEMPTS = 3
 # A bot process that has not finished a delivery for this long is taken for dead. Uploads may take two minutes.
 DELIVERY_LEASE = timedelta(seconds=300)
 
+# What a row says of its video while it has none.
+NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
+
 DEFAULT_GREETING = "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
 
 
@@ -363,6 +366,14 @@ class Generation(models.Model):
         """Publish progress and renew the lease. False when the row is no longer ours."""
         return self._mine(owner).update(progress=percent, lease_until=Now() + LEASE) == 1
 
+    def about_to_store(self, owner: str, *, file: str, poster: str, sha256: str, **facts: Any) -> bool:
+        """The video is made and will lie under these names: a worker that dies from now on has lost nothing.
+
+        False when the lease is no longer ours.
+        """
+        changes = {"file": file, "poster": poster, "sha256": sha256, "lease_until": Now() + LEASE, **facts}
+        return self._mine(owner).update(**changes) == 1
+
     def succeed(self, owner: str, *, file: str, poster: str, sha256: str, seconds: float, **facts: Any) -> bool:
         """The file lies in the storage under its final name. False when the lease is no longer ours."""
         return self._finish(
@@ -388,6 +399,7 @@ class Generation(models.Model):
             detail=detail or public_reason,
             public_error=public_reason,
             traceback=traceback,
+            **NO_FILE,
         )
 
     def retry_later(self, owner: str, *, reason: str) -> bool:
@@ -401,14 +413,27 @@ class Generation(models.Model):
             owner="",
             lease_until=None,
             progress=0,
+            **NO_FILE,
         )
 
-    def recover(self) -> bool:
+    def recover(self, *, video_is_whole: bool = False) -> bool:
         """The lease lapsed: the worker died. Queue again, or fail after MAX_WORKER_DEATHS. Called by the sweep."""
         lapsed = Q(status=Status.RUNNING, lease_until__lt=Now(), attempt=self.attempt)
         deaths = self.worker_deaths + 1
         if self.cancel_requested_at is not None:
-            return self._finish(Status.CANCELLED, lapsed, event="cancelled", actor="sweep", worker_deaths=deaths)
+            return self._finish(
+                Status.CANCELLED, lapsed, event="cancelled", actor="sweep", worker_deaths=deaths, **NO_FILE
+            )
+        if video_is_whole:
+            return self._finish(
+                Status.SUCCEEDED,
+                lapsed,
+                event="succeeded",
+                actor="sweep",
+                detail="its worker died when the video lay in the storage",
+                progress=100,
+                worker_deaths=deaths,
+            )
         if deaths >= MAX_WORKER_DEATHS:
             return self._finish(
                 Status.FAILED,
@@ -418,6 +443,7 @@ class Generation(models.Model):
                 detail=f"{deaths} workers died on it",
                 public_error="The video could not be made: rendering it stopped the machine twice.",
                 worker_deaths=deaths,
+                **NO_FILE,
             )
         return self._move(
             Status.QUEUED,
@@ -429,6 +455,7 @@ class Generation(models.Model):
             lease_until=None,
             progress=0,
             worker_deaths=deaths,
+            **NO_FILE,
         )
 
     def cancel(self, *, actor: str) -> bool:
@@ -447,7 +474,7 @@ class Generation(models.Model):
 
     def stopped(self, owner: str) -> bool:
         """The worker has stopped rendering because somebody pressed cancel."""
-        return self._finish(Status.CANCELLED, self._lease(owner), event="cancelled", actor=owner)
+        return self._finish(Status.CANCELLED, self._lease(owner), event="cancelled", actor=owner, **NO_FILE)
 
     # --- changes of delivery
 

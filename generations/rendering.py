@@ -15,6 +15,7 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
@@ -29,7 +30,7 @@ from generations.engine import load_engine
 from generations.engine.base import Engine, EngineError, RenderCancelled
 from generations.engine.video import VideoFile, probe_encoder, write_poster, write_video
 from generations.lease import LeaseKeeper, patiently
-from generations.models import MAX_ATTEMPTS, Generation, media_token
+from generations.models import MAX_ATTEMPTS, Generation, Status, media_token
 
 logger = logging.getLogger(__name__)
 
@@ -110,35 +111,37 @@ def _render(row: Generation, maker: Engine, owner: str, lease: LeaseKeeper) -> N
         if patiently(lambda: row.cancel_wanted(owner)):
             raise RenderCancelled
         name = f"videos/{timezone.now():%Y/%m}/{media_token()}"
-        file = _keep(clip.path, f"{name}.mp4")
+        seconds = time.monotonic() - started
+        video = {**_facts(row, maker, clip), "file": f"{name}.mp4", "poster": f"{name}.jpg"}
+        if not patiently(lambda: row.about_to_store(owner, render_seconds=seconds, **video)):
+            raise RenderCancelled
+        # The poster first: whoever finds the video after a crash may take it for complete.
+        video["poster"] = _keep(poster, video["poster"])
         try:
-            poster_file = _keep(poster, f"{name}.jpg")
+            video["file"] = _keep(clip.path, video["file"])
         except BaseException:
-            default_storage.delete(file)
+            default_storage.delete(video["poster"])
             raise
-    _record(row, maker, owner, clip, file, poster_file, time.monotonic() - started)
+    _record(row, owner, seconds, video)
 
 
-def _record(
-    row: Generation, maker: Engine, owner: str, clip: VideoFile, file: str, poster: str, seconds: float
-) -> None:
-    won = patiently(
-        lambda: row.succeed(
-            owner,
-            file=file,
-            poster=poster,
-            sha256=clip.sha256,
-            seconds=seconds,
-            video_width=clip.width,
-            video_height=clip.height,
-            duration=clip.duration,
-            model_name=maker.card.name[:200],
-            model_licence=maker.card.licence[:200],
-            ignored_text=maker.ignored_text(row.prompt),
-        )
-    )
+def _facts(row: Generation, maker: Engine, clip: VideoFile) -> dict[str, Any]:
+    return {
+        "sha256": clip.sha256,
+        "video_width": clip.width,
+        "video_height": clip.height,
+        "duration": clip.duration,
+        "model_name": maker.card.name[:200],
+        "model_licence": maker.card.licence[:200],
+        "ignored_text": maker.ignored_text(row.prompt),
+    }
+
+
+def _record(row: Generation, owner: str, seconds: float, video: dict[str, Any]) -> None:
+    file, poster = video["file"], video["poster"]
+    won = patiently(lambda: row.succeed(owner, seconds=seconds, **video))
     # A commit whose answer was lost looks like a lost lease the second time, so the row itself is asked.
-    if won or patiently(lambda: Generation.objects.filter(pk=row.pk, file=file).exists()):
+    if won or patiently(lambda: Generation.objects.filter(pk=row.pk, file=file, status=Status.SUCCEEDED).exists()):
         logger.info("#%s: finished in %.1f s", row.pk, seconds)
         return
     logger.warning("#%s: the lease was lost, the video is thrown away", row.pk)

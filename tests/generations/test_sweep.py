@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 import redis
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.utils import timezone
 from rq import Queue
@@ -43,6 +46,50 @@ def test_rows_of_dead_workers_are_queued_again_failed_or_cancelled(queue: Queue,
     ]
     assert last.delivery == Delivery.WAITING
     assert queue.count == 1, "the row that waits again has a bell"
+
+
+CLIP = b"all of the clip"
+
+
+def stored(content: bytes) -> dict[str, object]:
+    """A row of a worker that died when it had announced CLIP and stored this much of it."""
+    names = {"file": "videos/a.mp4", "poster": "videos/a.jpg"}
+    for name in names.values():
+        default_storage.save(name, ContentFile(content))
+    return {**lapsed(), **names, "sha256": hashlib.sha256(CLIP).hexdigest(), "chat_id": 5}
+
+
+def test_a_video_that_its_dead_worker_had_stored_is_sent_and_not_made_again(queue: Queue, make_row: MakeRow) -> None:
+    row = make_row(**stored(CLIP), worker_deaths=1)
+    assert sweep() == SweepResult(finished=1)
+    row.refresh_from_db()
+    assert (row.status, row.delivery, row.file.name) == (Status.SUCCEEDED, Delivery.WAITING, "videos/a.mp4")
+
+
+@pytest.mark.parametrize("fate", ["queued again", "given up", "cancelled"])
+def test_a_half_video_of_a_dead_worker_is_removed(queue: Queue, make_row: MakeRow, fate: str) -> None:
+    facts = {"given up": {"worker_deaths": 1}, "cancelled": {"cancel_requested_at": timezone.now()}}
+    row = make_row(**stored(CLIP[:5]), **facts.get(fate, {}))
+    assert sweep()
+    row.refresh_from_db()
+    assert row.status == {"queued again": Status.QUEUED, "given up": Status.FAILED, "cancelled": Status.CANCELLED}[fate]
+    assert (row.file.name, row.poster.name, row.sha256) == ("", "", "")
+    assert default_storage.listdir("videos") == ([], [])
+
+
+def test_a_storage_that_does_not_answer_decides_nothing(
+    queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(name: str) -> bool:
+        raise OSError("away")
+
+    row = make_row(**stored(CLIP))
+    with monkeypatch.context() as patch:
+        patch.setattr(default_storage, "exists", away)
+        assert not sweep()
+    assert sweep().finished == 1
+    row.refresh_from_db()
+    assert row.status == Status.SUCCEEDED
 
 
 def test_a_second_sweep_finds_nothing_to_do(queue: Queue, make_row: MakeRow) -> None:
@@ -112,4 +159,4 @@ def test_the_command_says_in_one_line_what_it_did(queue: Queue, make_row: MakeRo
     make_row(**lapsed())
     out = StringIO()
     call_command("sweep", stdout=out)
-    assert out.getvalue() == "1 queued again, 0 failed, 0 cancelled, 0 deliveries released, 1 bell rung\n"
+    assert out.getvalue() == "1 queued again, 0 finished, 0 failed, 0 cancelled, 0 deliveries released, 1 bell rung\n"
