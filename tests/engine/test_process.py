@@ -30,7 +30,8 @@ folder = Path(sys.argv[1])
 engine = load_engine(folder)
 engine.self_test()
 [frames] = engine.render([engine.card.spec("a", seed=1, steps=1)], lambda done, steps: None)
-told = {"device": str(engine.device), "shape": frames.shape, "threads": torch.get_num_threads(), "modules": sorted(sys.modules)}
+told = {"device": str(engine.device), "shape": frames.shape, "modules": sorted(sys.modules)}
+told["threads"] = torch.get_num_threads()
 
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 2**20,) * 2)

@@ -21,8 +21,8 @@ from generations.engine.modelscope.weights import load_networks
 
 BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
 TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
-# A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves a second
-# per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s, measured.
+# A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves one
+# second per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s.
 SMALL_NETWORK = 20_000_000
 
 
