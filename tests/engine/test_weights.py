@@ -127,6 +127,14 @@ def test_no_configuration_still_has_the_files_looked_at(own_folder: Path) -> Non
     assert "a web page" in second
 
 
+def test_a_configuration_that_cannot_be_read_does_not_hide_the_files_faults(own_folder: Path) -> None:
+    (own_folder / "configuration.json").write_text("{")
+    (own_folder / UNET_FILE).write_bytes(b"")
+    first, second = problems(own_folder)
+    assert "configuration.json: not a readable ModelScope configuration" in first
+    assert second.endswith("empty (0 bytes)")
+
+
 def test_a_model_that_was_never_fetched_is_told_as_such(tmp_path: Path) -> None:
     assert problems(tmp_path / "nowhere") == [
         f"{tmp_path / 'nowhere'}: no such folder; fetch the model first (manage.py fetchmodel)"

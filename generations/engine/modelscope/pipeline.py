@@ -10,14 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from generations.engine.base import NOT_AVAILABLE, EngineError, StepCallback, VideoSpec
-from generations.engine.card import LATENT_STRIDE, InvalidSpec, read_card
+from generations.engine.base import NOT_AVAILABLE, CheckpointError, EngineError, StepCallback, VideoSpec
+from generations.engine.card import LATENT_STRIDE, InvalidSpec, ModelCard, read_card
 from generations.engine.modelscope import sampler
 from generations.engine.modelscope.autoencoder import decode
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
 from generations.engine.modelscope.device import choose_device, out_of_memory_told
 from generations.engine.modelscope.text_encoder import TextEncoder
-from generations.engine.modelscope.weights import load_networks
+from generations.engine.modelscope.weights import Networks, load_networks
 
 BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
 TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
@@ -40,8 +40,7 @@ class ModelScopeEngine:
             # The same request must give the same frames; the fastest convolution is not always a repeatable one.
             torch.backends.cudnn.deterministic = True
         with out_of_memory_told(f"Not enough memory to load {model} on {self.device}", NOT_AVAILABLE):
-            self.card = read_card(model)
-            networks = load_networks(Path(model), self.device, self.dtype)
+            self.card, networks = _load(Path(model), self.device, self.dtype)
             self.text_encoder = TextEncoder(networks.text_tower)
         self.unet = networks.unet
         if self.device.type == "cpu" and sum(weight.numel() for weight in self.unet.parameters()) < SMALL_NETWORK:
@@ -152,6 +151,22 @@ class ModelScopeEngine:
         levels = (pixels * 0.5 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
         frames: npt.NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return frames
+
+
+def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[ModelCard, Networks]:
+    """Read the card and load the networks; a fault of the one does not hide those of the other."""
+    problems: list[str] = []
+    try:
+        card = read_card(folder)
+    except CheckpointError as error:
+        problems += error.problems
+    try:
+        networks = load_networks(folder, device, dtype)
+    except CheckpointError as error:
+        problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise CheckpointError(problems)
+    return card, networks
 
 
 def _require_finite(values: Tensor, what: str, spec: VideoSpec) -> None:
