@@ -49,7 +49,7 @@ def sampling_check(
 
     def check(unet: Network, stage: Stage) -> None:
         wanted = prompts(seed, count)
-        clips = sample(unet, autoencoder, tower, [item.text for item in wanted], seed=seed)
+        clips = sample(unet, autoencoder, tower, [item.text for item in wanted], seed=seed, steps=15)
         judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
         shares = ", ".join(f"{aspect} {share(judged, aspect):.0%}" for aspect in ASPECTS)
         wrong = [f"{item.wanted.motion}->{item.got.motion}" for item in judged if not item.right("motion")]

@@ -81,7 +81,10 @@ def res_block(module: Network, x: torch.Tensor, time: torch.Tensor, frames: int,
 
 
 class FastUNet(nn.Module):
-    """Wraps a UNetSD. forward(x (b, 4, f, h, w), t (b,), text (b, words, 1024)) -> (noise, middle features)."""
+    """Wraps a UNetSD. forward(x (b, 4, f, h, w), t (b,), text (b, words, 1024)) -> (noise, two features).
+
+    The features are those after the encoder and in the middle, (b * f, 96, 4, 4): the training heads read them.
+    """
 
     def __init__(self, unet: Network) -> None:
         super().__init__()
@@ -92,7 +95,7 @@ class FastUNet(nn.Module):
 
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor, temporal: bool = True
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
         unet = self.unet
         b, c, frames, h, w = x.shape
         time = unet.time_embed(self._embed(t, unet.dim))
@@ -101,6 +104,7 @@ class FastUNet(nn.Module):
         for block in unet.input_blocks:
             x = self._run(block, x, time, text, frames, temporal)
             skips.append(x)
+        encoded = x
         for block in unet.middle_block:
             x = self._run(block, x, time, text, frames, temporal)
         middle = x
@@ -109,7 +113,7 @@ class FastUNet(nn.Module):
         # At the highest noise levels an error here is multiplied by 14 in the picture: full precision.
         with torch.autocast(x.device.type, enabled=False):
             x = unet.out(x.float())
-        return x.view(b, frames, -1, h, w).transpose(1, 2), middle
+        return x.view(b, frames, -1, h, w).transpose(1, 2), (encoded, middle)
 
     def _run(
         self, module: Network, x: torch.Tensor, time: torch.Tensor, text: torch.Tensor, frames: int, temporal: bool

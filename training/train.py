@@ -32,7 +32,7 @@ class Budget:
     images: float = 12
     clips: float = 75
     clips_per_kind: int = 20
-    check_prompts: int = 40
+    check_prompts: int = 32
 
 
 SMOKE = Budget(autoencoder=0.2, text=0.1, images=0.15, clips=0.3, clips_per_kind=1, check_prompts=4)

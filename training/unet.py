@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,9 +23,9 @@ from training.world import SIDE
 
 # Drops the caption in that share of examples, which teaches the unconditional half of guidance.
 EMPTY_SHARE = 0.1
-# From this noise level on, a share of the inputs is pure noise, as at the first step of sampling. Real inputs still
+# A share of the inputs is pure noise at a time step from here on, as at the first step of sampling. Real inputs still
 # carry 7 % of the picture there, and the network would learn to read colour and direction from it, not from the text.
-PURE_FROM, PURE_SHARE = 900, 0.4
+PURE_FROM = 900
 EMA = 0.998
 
 
@@ -75,93 +76,6 @@ def loss_weight(alpha: torch.Tensor, cap: float) -> torch.Tensor:
     return (1 / alpha).clamp(max=cap) / 5
 
 
-class Trainer:
-    """Network, averaged copy, optimiser and the layout head; knows one training step."""
-
-    def __init__(self, seed: int, *, temporal_scale: float) -> None:
-        torch.manual_seed(seed + 3)
-        self.unet = without_dropout(build_unet())
-        self.fast = FastUNet(self.unet)
-        self.average = copy.deepcopy(self.unet).eval().requires_grad_(False)
-        # Reads every frame's place and size from the middle of the network. Only for training: from pure noise, that
-        # answer needs the text and the frame's position in time, so direction gets a gradient of its own.
-        width = UNET_CONFIG["dim"] * UNET_CONFIG["dim_mult"][-1]
-        self.layout = nn.Sequential(nn.Flatten(1), nn.LayerNorm(width * 16), nn.Linear(width * 16, 3))
-        named = list(self.unet.named_parameters())
-        temporal = [p for name, p in named if is_temporal(name, self.unet)]
-        spatial = [p for name, p in named if not is_temporal(name, self.unet)] + list(self.layout.parameters())
-        self.optimiser = torch.optim.AdamW(
-            [{"params": spatial, "scale": 1.0}, {"params": temporal, "scale": temporal_scale}],
-            lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True,
-        )  # fmt: skip
-        self.alphas = alphas_cumprod().float()
-
-    def step(
-        self,
-        batch: Batch,
-        random: torch.Generator,
-        *,
-        rate: float,
-        temporal: bool,
-        cap: float,
-        layout: float,
-        step: int,
-    ) -> dict[str, float]:
-        """One optimiser step; returns the figures worth logging."""
-        set_rate(self.optimiser, rate)
-        b = len(batch.x0)
-        # Twins share noise and noise level: only the caption tells the two directions apart.
-        t = random_times(b // batch.twins, random).repeat_interleave(batch.twins)
-        noise = torch.randn(batch.x0[:: batch.twins].shape, generator=random).repeat_interleave(batch.twins, dim=0)
-        alpha = self.alphas[t].view(b, 1, 1, 1, 1)
-        pure = (t >= PURE_FROM) & (torch.rand(b // batch.twins, generator=random) < PURE_SHARE).repeat_interleave(
-            batch.twins
-        )
-        pure = pure.view(b, 1, 1, 1, 1)
-        x = torch.where(pure, noise, alpha.sqrt() * batch.x0 + (1 - alpha).sqrt() * noise)
-        wanted = torch.where(pure, (noise - alpha.sqrt() * batch.x0) / (1 - alpha).sqrt(), noise)
-        with torch.autocast("cpu", torch.bfloat16):
-            predicted, middle = self.fast(x, t, batch.text, temporal)
-        error = (predicted - wanted).square().mean(dim=(1, 2, 3, 4))
-        loss = noise_loss = (loss_weight(self.alphas[t], cap) * error).mean()
-        places = (batch.paths.flatten(0, 1) - SIDE / 2 * torch.tensor([1.0, 1.0, 0.35])) / 8
-        layout_loss = F.smooth_l1_loss(self.layout(middle.float()), places)
-        if layout:
-            loss = loss + layout * layout_loss
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
-        self.optimiser.step()
-        decay = min(EMA, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.unet.parameters()), 1 - decay)
-        high = t >= 800
-        return {
-            "loss": float(noise_loss.detach()),
-            "layout": float(layout_loss.detach()),
-            "error": float(error.detach().mean()),
-            "error>800": float(error.detach()[high].mean()) if high.any() else 0.0,
-        }
-
-    def state(self) -> dict[str, object]:
-        return {
-            "unet": self.unet.state_dict(),
-            "average": self.average.state_dict(),
-            "layout": self.layout.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def load(self, state: dict[str, dict[str, object]], *, optimiser: bool = True) -> None:
-        self.unet.load_state_dict(state["unet"])
-        self.average.load_state_dict(state["average"])
-        self.layout.load_state_dict(state["layout"])
-        if optimiser:
-            scales = [group["scale"] for group in self.optimiser.param_groups]
-            self.optimiser.load_state_dict(state["optimiser"])
-            for group, scale in zip(self.optimiser.param_groups, scales, strict=True):
-                group["scale"] = scale
-
-
 @dataclass(frozen=True)
 class Recipe:
     """What differs between the two stages."""
@@ -171,17 +85,137 @@ class Recipe:
     # Random frames per clip, or None for whole clips through the temporal blocks.
     frames: int | None
     rate: float
+    # Highest weight of a noise level, see loss_weight.
     cap: float
-    layout: float
+    # Share of the batch that starts from pure noise.
+    pure: float
+    # Weights of the reading heads' losses.
+    layout: float = 0
+    clock: float = 0
     temporal_scale: float = 1.0
     seed_offset: int = 0
+    # Seconds between sampling checks; 0: none.
     check_every: float = 0
 
 
-IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, layout=0.05, seed_offset=10)
+IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, pure=0.0625, seed_offset=10)
 CLIPS = Recipe(
-    "clips", batch=16, frames=None, rate=1.2e-3, cap=64, layout=0.5, temporal_scale=2.0, seed_offset=20, check_every=480
-)
+    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, layout=1.0, clock=0.5, temporal_scale=1.5,
+    seed_offset=20, check_every=600,
+)  # fmt: skip
+
+
+class Heads(nn.Module):
+    """Reads the network from inside, only while it trains; gives place and time a gradient of their own.
+
+    layout: every frame's place and size, from the middle. From pure noise, the answer needs the text and the time.
+    clock: where in the clip a frame is, from the encoder and the middle. UNetSD has no code for a frame's position; it
+    must find it from the clip's ends, and direction cannot be learnt before that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = UNET_CONFIG["dim"] * UNET_CONFIG["dim_mult"][-1]
+        self.layout = nn.Sequential(nn.Flatten(1), nn.LayerNorm(width * 16), nn.Linear(width * 16, 3))
+        self.clocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2)) for _ in range(2))
+
+    def forward(
+        self, features: tuple[torch.Tensor, torch.Tensor], paths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """features 2 x (b * f, 96, 4, 4), paths (b, f, 3) -> (layout loss per clip (b,), clock loss)."""
+        b, frames, _ = paths.shape
+        places = (paths - SIDE / 2 * torch.tensor([1.0, 1.0, 0.35])) / 8
+        read = self.layout(features[1].float()).view(b, frames, 3)
+        layout = F.smooth_l1_loss(read, places, reduction="none").mean(dim=(1, 2))
+        u = torch.linspace(-1, 1, frames)
+        time = torch.stack([u, torch.cos(2 * torch.pi * u)], dim=1).repeat(b, 1)
+        clock = torch.zeros(())
+        for head, feature in zip(self.clocks, features, strict=True):
+            clock = clock + F.mse_loss(head(feature.float().mean(dim=(2, 3))), time) / 2
+        return layout, clock
+
+
+class Trainer:
+    """Network, averaged copy, optimiser and the reading heads; knows one training step."""
+
+    def __init__(self, seed: int, *, temporal_scale: float) -> None:
+        torch.manual_seed(seed + 3)
+        self.unet = without_dropout(build_unet())
+        self.fast = FastUNet(self.unet)
+        self.average = copy.deepcopy(self.unet).eval().requires_grad_(False)
+        self.heads = Heads()
+        named = list(self.unet.named_parameters())
+        temporal = [p for name, p in named if is_temporal(name, self.unet)]
+        spatial = [p for name, p in named if not is_temporal(name, self.unet)] + list(self.heads.parameters())
+        self.optimiser = torch.optim.AdamW(
+            [{"params": spatial, "scale": 1.0}, {"params": temporal, "scale": temporal_scale}],
+            lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True,
+        )  # fmt: skip
+        self.alphas = alphas_cumprod().float()
+
+    def step(
+        self, batch: Batch, random: torch.Generator, recipe: Recipe, *, rate: float, step: int
+    ) -> dict[str, float]:
+        """One optimiser step; returns the figures worth logging."""
+        set_rate(self.optimiser, rate)
+        temporal = recipe.frames is None
+        b, twins = len(batch.x0), batch.twins
+        # Twins share noise and noise level: only the caption tells the two directions apart.
+        t = random_times(b // twins, random)
+        pure = torch.arange(b // twins) < round(recipe.pure * b / twins)
+        t = torch.where(pure, torch.randint(PURE_FROM, 1000, t.shape, generator=random), t).repeat_interleave(twins)
+        pure = pure.repeat_interleave(twins)
+        noise = torch.randn(batch.x0[::twins].shape, generator=random).repeat_interleave(twins, dim=0)
+        alpha = self.alphas[t].view(b, 1, 1, 1, 1)
+        blind = pure.view(b, 1, 1, 1, 1)
+        x = torch.where(blind, noise, alpha.sqrt() * batch.x0 + (1 - alpha).sqrt() * noise)
+        wanted = torch.where(blind, (noise - alpha.sqrt() * batch.x0) / (1 - alpha).sqrt(), noise)
+        with torch.autocast("cpu", torch.bfloat16):
+            predicted, features = self.fast(x, t, batch.text, temporal)
+        error = (predicted - wanted).square().mean(dim=(1, 2, 3, 4))
+        loss = noise_loss = (loss_weight(self.alphas[t], recipe.cap) * error).mean()
+        layout, clock = self.heads(features, batch.paths)
+        if temporal:
+            loss = loss + recipe.layout * layout.mean() + recipe.clock * clock
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
+        self.optimiser.step()
+        decay = min(EMA, (1 + step) / (10 + step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.unet.parameters()), 1 - decay)
+        error, layout = error.detach(), layout.detach()
+        return {
+            "loss": float(noise_loss.detach()),
+            "error": float(error[~pure].mean()),
+            "pure": float(error[pure].mean()),
+            "layout": float(layout[~pure].mean()),
+            "pure layout": float(layout[pure].mean()),
+            "clock": float(clock.detach()),
+        }
+
+    def state(self) -> dict[str, object]:
+        return {
+            "unet": self.unet.state_dict(),
+            "average": self.average.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint of the same stage."""
+        self.unet.load_state_dict(state["unet"])
+        self.average.load_state_dict(state["average"])
+        self.heads.load_state_dict(state["heads"])
+        scales = [group["scale"] for group in self.optimiser.param_groups]
+        self.optimiser.load_state_dict(state["optimiser"])
+        for group, scale in zip(self.optimiser.param_groups, scales, strict=True):
+            group["scale"] = scale
+
+    def start_from(self, state: dict[str, Any]) -> None:
+        """Begin a stage from the end of another: from its averaged weights, which are the better ones."""
+        self.unet.load_state_dict(state["average"])
+        self.average.load_state_dict(state["average"])
 
 
 def train_unet(
@@ -194,24 +228,24 @@ def train_unet(
     *,
     start: Path | None = None,
     check: Callable[[Network, Stage], None] | None = None,
-) -> Trainer:
+) -> None:
     """Train or resume one stage, from another stage's checkpoint when start is given. check gets the averaged UNet."""
     trainer = Trainer(seed, temporal_scale=recipe.temporal_scale)
     stage = Stage(run, recipe.name, seconds, save_every=120)
-    if state := stage.load():
+    state = stage.load()
+    if state and stage.progress >= 1:
+        return
+    if state:
         trainer.load(state)
     elif start:
-        trainer.load(torch.load(start, weights_only=True), optimiser=False)
+        trainer.start_from(torch.load(start, weights_only=True))
     random = torch.Generator().manual_seed((seed * 1_000 + recipe.seed_offset) * 1_000_000 + stage.step)
     figures: list[dict[str, float]] = []
     checked = stage.spent
     threads = Threads(torch.get_num_threads())
     while stage.progress < 1:
         batch = make_batch(clips, tower, random, recipe.batch, recipe.frames, twins=recipe.frames is None)
-        row = trainer.step(
-            batch, random, rate=cosine(stage.progress, recipe.rate), temporal=recipe.frames is None,
-            cap=recipe.cap, layout=recipe.layout, step=stage.step,
-        )  # fmt: skip
+        row = trainer.step(batch, random, recipe, rate=cosine(stage.progress, recipe.rate), step=stage.step)
         figures.append({**row, "threads": threads.adapt()})
         stage.step += 1
         if stage.step == 10 or stage.log_every(30):
@@ -226,4 +260,3 @@ def train_unet(
     stage.save(**trainer.state())
     if check:
         check(trainer.average, stage)
-    return trainer
