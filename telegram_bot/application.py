@@ -59,6 +59,11 @@ def build(token: str = "", *, limiter: FloodLimiter | None = None) -> App:
         .get_updates_pool_timeout(10)
         .build()
     )
+    return add_handlers(application)
+
+
+def add_handlers(application: App) -> App:
+    """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
     add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))

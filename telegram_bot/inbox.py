@@ -50,8 +50,8 @@ def chat_of(update: Json) -> str:
     for kind, content in update.items():
         if isinstance(content, dict):
             place = content.get("chat") if kind in KINDS_WITH_CHAT else content.get("from")
-            if isinstance(place, dict):
-                return str(place.get("id"))[:64]
+            if isinstance(place, dict) and isinstance(place.get("id"), int):
+                return str(place["id"])[:64]
     return ""
 
 

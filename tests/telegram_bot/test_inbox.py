@@ -202,6 +202,14 @@ def test_an_update_without_a_usable_number_is_left_out(update_id: object) -> Non
     assert 2 in ReceivedUpdate.objects.values_list("update_id", flat=True)
 
 
+@pytest.mark.parametrize("chat_id", ["a\x00b", None, {}, 2**70, -(2**63)])
+def test_no_chat_id_can_keep_a_batch_from_being_stored(chat_id: object) -> None:
+    odd = base(1, chat={"id": chat_id, "type": "private"})
+    assert inbox.store([odd, base(2)]) == 2
+    claimed = [inbox.claim("a"), inbox.claim("b")]
+    assert [row.update_id for row in claimed if row is not None] == [1, 2]
+
+
 def test_handled_updates_are_forgotten_after_a_week() -> None:
     inbox.store([base(1), base(2), base(3)])
     ReceivedUpdate.objects.filter(update_id=1).update(handled_at=timezone.now() - timedelta(days=8))
