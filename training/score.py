@@ -36,8 +36,7 @@ class Job:
     model: Path
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
-    guidance: float | None
-    steps: int | None
+    changes: dict[str, float]
     threads: int
 
 
@@ -47,15 +46,10 @@ def render_job(job: Job) -> tuple[torch.Tensor, float]:
 
     torch.set_num_threads(job.threads)
     engine = ModelScopeEngine(job.model, "cpu")
-    changes: dict[str, float] = {}
-    if job.guidance is not None:
-        changes["guidance_scale"] = job.guidance
-    if job.steps is not None:
-        changes["steps"] = job.steps
     started = time.monotonic()
     clips = []
     for prompt, seed in zip(job.prompts, job.seeds, strict=True):
-        frames = engine.render([engine.card.spec(prompt, seed=seed, **changes)], lambda done, total: None)[0]
+        frames = engine.render([engine.card.spec(prompt, seed=seed, **job.changes)], lambda done, total: None)[0]
         clips.append(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1)
     return torch.stack(clips), (time.monotonic() - started) / max(1, len(clips))
 
@@ -65,14 +59,12 @@ def render_all(
     texts: Sequence[str],
     seeds: Sequence[int],
     *,
-    guidance: float | None,
-    steps: int | None,
+    changes: dict[str, float],
     processes: int,
 ) -> tuple[torch.Tensor, float]:
     """Share the prompts out over processes, one thread each: on few cores faster than one process with all of them."""
     parts = [
-        Job(model, tuple(texts[i::processes]), tuple(seeds[i::processes]), guidance, steps, threads=1)
-        for i in range(processes)
+        Job(model, tuple(texts[i::processes]), tuple(seeds[i::processes]), changes, threads=1) for i in range(processes)
     ]
     if processes == 1:
         done = [render_job(parts[0])]
@@ -131,7 +123,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--held-out", action="store_true", help="phrasings that no training caption used")
     parser.add_argument("--guidance", type=float, help="instead of the folder's own default")
-    parser.add_argument("--steps", type=int, help="instead of the folder's own default")
+    parser.add_argument("--steps", type=int, help="likewise")
+    parser.add_argument("--frames", type=int, help="likewise")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--sheet", type=Path, help="write a contact sheet of the first 16 clips here")
     arguments = parser.parse_args()
@@ -146,9 +139,10 @@ def main() -> None:
     print(line("renderings through the autoencoder", ceiling), flush=True)
 
     wanted = prompts(arguments.seed, arguments.prompts, held_out=arguments.held_out)
+    changes = {"guidance_scale": arguments.guidance, "steps": arguments.steps, "frames": arguments.frames}
     clips, seconds = render_all(
         arguments.model, [item.text for item in wanted], [arguments.seed + i for i in range(len(wanted))],
-        guidance=arguments.guidance, steps=arguments.steps, processes=arguments.processes,
+        changes={name: value for name, value in changes.items() if value is not None}, processes=arguments.processes,
     )  # fmt: skip
     judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
     print(line("model", judged))

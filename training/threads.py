@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 STAT = Path("/proc/stat")
-# Cores that others must keep busy before one of our threads stands down, and seconds between two looks.
-BUSY, EVERY = 0.5, 1.5
+# Seconds between two looks.
+EVERY = 1.5
 
 
 class Threads:
@@ -40,8 +40,9 @@ class Threads:
             seconds = now[0] - self._seen[0]
             others = (now[2] - self._seen[2] - (now[1] - self._seen[1])) / seconds
             self._seen = now
-            free = max(1, round((os.cpu_count() or 1) - others + (0.5 - BUSY)))
-            wanted = min(self.most, free)
+            free = (os.cpu_count() or 1) - others
+            # A core counts as free when others keep it busy for less than half of the time.
+            wanted = min(self.most, max(1, int(free + 0.5)))
             if wanted != torch.get_num_threads():
                 torch.set_num_threads(wanted)
         return torch.get_num_threads()

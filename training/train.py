@@ -5,7 +5,7 @@
 
 Stages: autoencoder, text tower, single images, clips. Each has a budget in minutes and stops when it is spent, on any
 machine; a run that was interrupted goes on from its last checkpoint. The log and the contact sheets are in the run
-folder; `--export` writes the released folder from what is there.
+folder. `python -m training.export` writes the released folder from what is there, `python -m training.score` scores it.
 """
 
 from __future__ import annotations
