@@ -136,7 +136,7 @@ def queue(queue_server: None) -> Iterator[Queue]:
     bell.connection.close()
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

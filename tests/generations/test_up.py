@@ -99,7 +99,7 @@ def test_the_demo_sends_one_prompt_through_everything_and_leaves_nothing_running
         "REDIS_URL": "redis://nowhere.invalid:1/0",
     }
     result = subprocess.run(
-        command, cwd=django_settings.BASE_DIR, env=hostile, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=django_settings.BASE_DIR, env=hostile, capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -131,7 +131,7 @@ def test_ctrl_c_ends_everything_and_no_secret_is_on_a_command_line(home: Path, m
             assert any(name in line for line in running), name
         assert not any("SIMULATOR" in line for line in running)
         up.send_signal(signal.SIGINT)
-        assert up.wait(15) == 0
+        assert up.wait(20) == 0
     finally:
         up.kill()
         up.wait()
