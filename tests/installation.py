@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +18,20 @@ import psycopg
 import redis
 
 from generations import embedded
+from generations.engine.card import DEMO_MODEL
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def slow_demo_model(folder: Path) -> Path:
+    """The demo model with all the steps it allows: with its usual 20, a video may outrun the word "Rendering"."""
+    shutil.copytree(DEMO_MODEL, folder)
+    path = folder / "configuration.json"
+    configuration = json.loads(path.read_text(encoding="utf-8"))
+    extension = configuration["text_to_video_bot"]
+    extension["defaults"]["steps"] = extension["limits"]["steps"][1]
+    path.write_text(json.dumps(configuration), encoding="utf-8")
+    return folder
 
 
 class Installation:

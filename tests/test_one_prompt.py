@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pytest
 
 from telegram_bot.simulator import Simulator
-from tests.installation import Installation
+from tests.installation import Installation, slow_demo_model
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -36,8 +36,9 @@ def telegram() -> Iterator[Simulator]:
 
 @pytest.fixture
 def installation(telegram: Simulator, installation_folder: Path) -> Iterator[Installation]:
-    addresses = {"BOT_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url}
-    with Installation(installation_folder, **addresses) as installation:
+    model = slow_demo_model(installation_folder / "model")
+    environment = {"BOT_TOKEN": telegram.token, "TELEGRAM_API_URL": telegram.url, "MODEL": str(model)}
+    with Installation(installation_folder, **environment) as installation:
         yield installation
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.installation import ROOT, Installation
+from tests.installation import ROOT, Installation, slow_demo_model
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -52,7 +52,7 @@ class Running(Installation):
     """`manage.py up`, as `make run` starts it, on ports of its own."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, DEBUG="1")
+        super().__init__(folder, DEBUG="1", MODEL=str(slow_demo_model(folder / "model")))
         site, chat = free_port(), free_port()
         self.site, self.chat = f"http://127.0.0.1:{site}", f"http://127.0.0.1:{chat}"
         self.ports = ("--port", str(site), "--sim-port", str(chat))
@@ -98,7 +98,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     complaints: list[str] = []
 
     # A person opens the chat page and types.
-    page = open_page(browser, complaints, 960, 720)
+    page = open_page(browser, complaints, 960, 880)
     page.add_init_script(WATCH)
     page.goto(running.chat)
     page.evaluate("window.sameDocument = true")
@@ -115,16 +115,20 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     assert film.evaluate("film => [film.videoWidth, film.videoHeight]") == [256, 256]
     assert page.evaluate("window.sameDocument")
     seen = [words.lower() for words in page.evaluate("window.seen")]
-    order = [next(i for i, words in enumerate(seen) if re.match(state, words)) for state in STATES]
+    order = [next((i for i, words in enumerate(seen) if re.match(state, words)), None) for state in STATES]
+    assert None not in order, seen
     assert order == sorted(order)
     expect(page.locator("[data-from=bot]")).to_have_count(2)
 
     if pictures:
-        for number, prompt in enumerate(("a green square growing", "a yellow triangle bouncing"), start=2):
-            send(page, prompt)
-            expect(page.locator("[data-from=bot] video")).to_have_count(number, timeout=180_000)
-        page.wait_for_timeout(700)
+        # One film that is done, one that is being made.
+        send(page, "a blue square growing")
+        expect(page.locator("[data-from=bot]").last).to_contain_text("Rendering", timeout=60_000)
+        page.wait_for_timeout(500)
         page.screenshot(path=ROOT / "docs" / "chat.png")
+        expect(page.locator("[data-from=bot] video")).to_have_count(2, timeout=180_000)
+        send(page, "a yellow triangle bouncing")
+        expect(page.locator("[data-from=bot] video")).to_have_count(3, timeout=180_000)
 
     # An operator makes an account, logs in, and finds the prompt in the list.
     password = secrets.token_urlsafe(12)
