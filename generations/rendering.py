@@ -93,7 +93,8 @@ def render_next(owner: str = OWNER) -> bool:
     except DatabaseError:
         # Nothing can be recorded. The lease lapses and the sweep takes over.
         raise
-    except Exception as error:
+    # A library may call sys.exit(); RQ swallows that, and the row would wait for its lease to lapse.
+    except (Exception, SystemExit) as error:
         _fail(row, owner, TOO_SLOW if isinstance(error, JobTimeoutException) else GENERAL_REASON, repr(error))
     return True
 

@@ -233,10 +233,14 @@ def test_a_failure_that_will_not_pass_is_told_at_once(engine: StandInEngine, mak
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(ZeroDivisionError("secret \0 detail"), rendering.GENERAL_REASON), (JobTimeoutException(), rendering.TOO_SLOW)],
+    [
+        (ZeroDivisionError("secret \0 detail"), rendering.GENERAL_REASON),
+        (SystemExit(3), rendering.GENERAL_REASON),
+        (JobTimeoutException(), rendering.TOO_SLOW),
+    ],
 )
 def test_an_unexpected_failure_is_told_without_its_details(
-    error: Exception, told: str, engine: StandInEngine, make_row: MakeRow
+    error: BaseException, told: str, engine: StandInEngine, make_row: MakeRow
 ) -> None:
     row = make_row(chat_id=5)
     engine.before_step = raising(error)
