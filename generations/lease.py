@@ -25,6 +25,10 @@ Answer = TypeVar("Answer")
 BEAT = 5.0
 # The supervisor restarts the process; the row's lease lapses and the sweep counts a worker death.
 HUNG = 70
+# C code that hangs with the interpreter locked stops every thread, the one that watches too. Python's own timer in C
+# ends the process then, so much later than the thread would have.
+LOCKED = 60
+STDERR = 2
 
 
 class LeaseKeeper(threading.Thread):
@@ -56,12 +60,19 @@ class LeaseKeeper(threading.Thread):
 
     def run(self) -> None:
         try:
+            self._set_alarm()
             while not self._over.wait(self.beat):
+                self._set_alarm()
                 if time.monotonic() - self._last_sign > settings.STEP_TIMEOUT_SECONDS:
                     end_hung_process(f"#{self.row.pk} has not moved for {settings.STEP_TIMEOUT_SECONDS} s")
                 self._renew()
         finally:
+            faulthandler.cancel_dump_traceback_later()
             connection.close()
+
+    @staticmethod
+    def _set_alarm() -> None:
+        faulthandler.dump_traceback_later(settings.STEP_TIMEOUT_SECONDS + LOCKED, exit=True, file=STDERR)
 
     def _renew(self) -> None:
         try:
