@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from dataclasses import dataclass
+from datetime import datetime
 
 import redis
 from django.db.models.functions import Now
 
-from generations import deleted_files, tasks
+from generations import deleted_files, models, tasks
 from generations.models import Delivery, Generation, Status
 
 logger = logging.getLogger(__name__)
+
+# When the clock jumps forward, the leases of the living look lapsed too, until they are renewed: every 5 seconds.
+CLOCK_JUMP = 12.0
+# What looked lapsed, and since when by the clock that never jumps.
+_looked_lapsed_since: dict[tuple[int, datetime | None], float] = {}
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,26 @@ class SweepResult:
         )
 
 
-def sweep() -> SweepResult:
+def sweep_patiently() -> SweepResult:
+    """For processes that sweep all day. A lease must look lapsed twice, CLOCK_JUMP apart: the clock may have jumped."""
+    return sweep(patience=CLOCK_JUMP)
+
+
+def sweep(*, patience: float = 0.0) -> SweepResult:
     """Recover lapsed leases and deliveries, ring when rows wait without a bell. Safe to run anywhere, twice."""
-    outcomes: list[str] = []
-    for row in Generation.objects.filter(status=Status.RUNNING, lease_until__lt=Now()):
-        if _recover(row):
-            outcomes.append(row.status)
-    stuck = Generation.objects.filter(delivery=Delivery.SENDING, delivery_lease_until__lt=Now())
-    deliveries = sum(row.recover_delivery() for row in stuck)
+    _shorten_leases_of_another_time()
+    rendering = list(Generation.objects.filter(status=Status.RUNNING, lease_until__lt=Now()))
+    sending = list(Generation.objects.filter(delivery=Delivery.SENDING, delivery_lease_until__lt=Now()))
+    now, before = time.monotonic(), dict(_looked_lapsed_since)
+    leases = [
+        *((row.pk, row.lease_until) for row in rendering),
+        *((row.pk, row.delivery_lease_until) for row in sending),
+    ]
+    _looked_lapsed_since.clear()
+    _looked_lapsed_since.update({lease: before.get(lease, now) for lease in leases})
+    lapsed = {lease for lease, since in _looked_lapsed_since.items() if now - since >= patience}
+    outcomes = [row.status for row in rendering if (row.pk, row.lease_until) in lapsed and _recover(row)]
+    deliveries = sum(row.recover_delivery() for row in sending if (row.pk, row.delivery_lease_until) in lapsed)
     rang, problem = False, ""
     try:
         rang = tasks.ring_if_silent()
@@ -61,6 +80,16 @@ def sweep() -> SweepResult:
         rang=rang,
         problem=problem,
     )
+
+
+def _shorten_leases_of_another_time() -> None:
+    """When the clock was set back, a dead worker's lease would hold for as long as the jump."""
+    rendering = Generation.objects.filter(status=Status.RUNNING, lease_until__gt=Now() + 2 * models.LEASE)
+    rendering.update(lease_until=Now() + models.LEASE)
+    sending = Generation.objects.filter(
+        delivery=Delivery.SENDING, delivery_lease_until__gt=Now() + 2 * models.DELIVERY_LEASE
+    )
+    sending.update(delivery_lease_until=Now() + models.DELIVERY_LEASE)
 
 
 def _recover(row: Generation) -> bool:

@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.queue import Queue
 
 from generations import rendering
-from generations.sweep import sweep
+from generations.sweep import sweep_patiently
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class GenerationWorker(SimpleWorker):
         super().run_maintenance_tasks()  # type: ignore[no-untyped-call]
         close_old_connections()
         try:
-            sweep()
+            sweep_patiently()
         except DatabaseError as error:
             logger.warning("No sweep: %s", type(error).__name__)
             close_old_connections()

@@ -14,7 +14,7 @@ from django.db import close_old_connections
 from telegram import BotCommand
 from telegram.error import TelegramError
 
-from generations.sweep import sweep
+from generations.sweep import sweep_patiently
 
 from . import application, inbox, lease, texts
 from .consumer import App, Consumer
@@ -94,7 +94,7 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event) -> None:
             raise CannotRun("Another process has taken over fetching this bot's updates.")
 
     async def put_right() -> None:
-        if result := await sync_to_async(sweep)():
+        if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:

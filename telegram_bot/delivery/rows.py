@@ -99,6 +99,7 @@ def claim(owner: str, avoid: Collection[int]) -> Generation | None:
 
 
 def release_all(owner: str) -> int:
-    """For the one bot process, at its start: whoever else was sending is dead, so the sweep need not wait."""
+    """For the one bot process, at its start: whoever else was sending is dead. Returns how many are free again."""
     held = Generation.objects.filter(delivery=Delivery.SENDING).exclude(delivery_owner=owner)
-    return held.update(delivery_lease_until=Now() - timedelta(seconds=1))
+    held.update(delivery_lease_until=Now() - timedelta(seconds=1))
+    return sum(row.recover_delivery() for row in held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import timedelta
 from io import StringIO
 
@@ -15,8 +16,8 @@ from django.utils import timezone
 from rq import Queue
 
 from generations import tasks
-from generations.models import Delivery, Status
-from generations.sweep import SweepResult, sweep
+from generations.models import DELIVERY_LEASE, LEASE, Delivery, Status
+from generations.sweep import SweepResult, sweep, sweep_patiently
 from tests.generations.conftest import MakeRow
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -111,6 +112,31 @@ def test_a_prompt_with_a_bell_is_not_rung_again(queue: Queue, make_row: MakeRow)
     tasks.ring(make_row())
     assert not sweep().rang
     assert queue.count == 1
+
+
+def test_a_clock_that_jumps_ahead_does_not_take_a_living_workers_row(
+    queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generations.sweep.CLOCK_JUMP", 0.2)
+    row, dead = make_row(**lapsed()), make_row(**lapsed())
+    assert not sweep_patiently()
+    row.renew_lease("dead")
+    time.sleep(0.25)
+    assert sweep_patiently().requeued == 1
+    row.refresh_from_db()
+    dead.refresh_from_db()
+    assert (row.status, dead.status) == (Status.RUNNING, Status.QUEUED)
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_a_dead_workers_lease(queue: Queue, make_row: MakeRow) -> None:
+    tomorrow = timezone.now() + timedelta(days=1)
+    rendering = make_row(status=Status.RUNNING, owner="dead", lease_until=tomorrow)
+    sending = make_row(status=Status.SUCCEEDED, delivery=Delivery.SENDING, delivery_lease_until=tomorrow)
+    assert not sweep()
+    rendering.refresh_from_db()
+    sending.refresh_from_db()
+    assert rendering.lease_until < timezone.now() + 2 * LEASE
+    assert sending.delivery_lease_until < timezone.now() + 2 * DELIVERY_LEASE
 
 
 def test_an_empty_queue_is_never_rung(queue: Queue) -> None:

@@ -39,7 +39,7 @@ async def bot(
 ) -> AsyncIterator[Callable[[], Any]]:
     monkeypatch.setattr(tasks, "_enqueue", lambda job_id: None)
     monkeypatch.setattr(polling, "LONG_POLL_SECONDS", 1)
-    monkeypatch.setattr(process, "sweep", lambda: None)
+    monkeypatch.setattr(process, "sweep_patiently", lambda: None)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[asyncio.Task[None]]:
@@ -165,7 +165,7 @@ async def test_told_to_stop_it_ends_the_send_that_it_has_begun(
 
 
 async def test_a_send_that_a_dead_bot_had_begun_is_taken_up_at_the_start(
-    telegram: Simulator, bot: Callable[[], Any], render: Finish, monkeypatch: pytest.MonkeyPatch
+    telegram: Simulator, bot: Callable[[], Any], render: Finish
 ) -> None:
     async with bot():
         telegram.say(ALICE, "a red circle")
@@ -173,10 +173,6 @@ async def test_a_send_that_a_dead_bot_had_begun_is_taken_up_at_the_start(
     row = await render()
     in_five_minutes = timezone.now() + timedelta(minutes=5)
     await change(row, delivery=Delivery.SENDING, delivery_owner="dead", delivery_lease_until=in_five_minutes)
-    from generations.sweep import sweep
-
-    monkeypatch.setattr(tasks, "ring_if_silent", lambda: False)
-    monkeypatch.setattr(process, "sweep", sweep)
     async with bot():
         await until(lambda: telegram.bot_messages(ALICE)[0].video)
 
@@ -187,7 +183,7 @@ async def test_an_error_in_one_part_is_logged_and_the_rest_goes_on(
     def broken() -> None:
         raise RuntimeError("sweep trouble")
 
-    monkeypatch.setattr(process, "sweep", broken)
+    monkeypatch.setattr(process, "sweep_patiently", broken)
     with caplog.at_level(logging.ERROR):
         async with bot():
             await until(lambda: "The bot's sweep failed; it goes on." in caplog.text)
