@@ -1,0 +1,293 @@
+"""Queue server, worker and bot as real processes on a database of their own, each to be killed, frozen or restarted."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import psycopg.rows
+
+from generations import embedded
+from telegram_bot.simulator import Simulator
+from tests.faults.engine import Journal
+from tests.installation import ROOT
+
+# Whatever waits for minutes in a real installation waits for seconds here.
+SHORT: dict[str, float] = {
+    "generations.models.LEASE": 8,
+    "generations.models.DELIVERY_LEASE": 8,
+    "generations.lease.BEAT": 1,
+    "generations.sweep.CLOCK_JUMP": 3,
+    "generations.worker.BEAT": 1,
+    "generations.worker.ABANDONED_AFTER": 5,
+    "telegram_bot.lease.LEASE": 6,
+    "telegram_bot.lease.RENEW_SECONDS": 1,
+    "telegram_bot.process.SWEEP_SECONDS": 1,
+    "telegram_bot.process.PAUSE_AFTER_ERROR": 1,
+}
+COMMANDS = {"worker": ["rqworker", "gpu"], "bot": ["runbot"], "second worker": ["rqworker", "gpu"]}
+READY = {"worker": "Listening on", "second worker": "Listening on", "bot": "is running"}
+
+
+@dataclass(frozen=True)
+class Backend:
+    """server: a PostgreSQL URL, or "" for SQLite. queue: a program, Valkey's or Redis's own."""
+
+    server: str
+    queue: str
+
+    @property
+    def name(self) -> str:
+        return f"{'PostgreSQL' if self.server else 'SQLite'} + {self.queue}"
+
+
+class Template:
+    """A migrated, empty database, made once and copied for every test."""
+
+    def __init__(self, backend: Backend, folder: Path) -> None:
+        self.backend, self.file, self.name = backend, folder / "db.sqlite3", f"t2v_faults_{secrets.token_hex(6)}"
+        environment = environment_for(folder)
+        if backend.server:
+            self.on_server(f"CREATE DATABASE {self.name}")
+            environment["DATABASE_URL"] = self._url(self.name)
+        command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"]
+        subprocess.run(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, timeout=300, check=True)
+
+    def copy_to(self, folder: Path) -> str:
+        """Returns the new database's URL, "" for SQLite in its usual place."""
+        if not self.backend.server:
+            shutil.copy(self.file, folder / "db.sqlite3")
+            return ""
+        name = f"t2v_faults_{secrets.token_hex(6)}"
+        self.on_server(f"CREATE DATABASE {name} TEMPLATE {self.name}")
+        return self._url(name)
+
+    def drop(self, name: str = "") -> None:
+        if self.backend.server:
+            self.on_server(f"DROP DATABASE IF EXISTS {name or self.name} WITH (FORCE)")
+
+    def on_server(self, statement: str) -> None:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as server:
+            server.execute(statement)
+
+    def _url(self, name: str) -> str:
+        return urlsplit(self.backend.server)._replace(path=f"/{name}").geturl()
+
+
+def environment_for(folder: Path) -> dict[str, str]:
+    """Nothing of the shell's own settings but the secret key."""
+    own = ("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT", "BOT_TOKEN", "TELEGRAM_API_URL", "DJANGO_SETTINGS_MODULE")
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    kept.setdefault("SECRET_KEY", "fault-tests-" + "k" * 40)
+    return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", "DEVICE": "cpu"}
+
+
+class System:
+    """Use as a context. Nothing runs until it is started; everything that was is killed at the end."""
+
+    def __init__(
+        self,
+        template: Template,
+        telegram: Simulator,
+        folder: Path,
+        *,
+        constants: Mapping[str, float] = {},
+        engine: str = "stand-in",
+        movable_clock: bool = False,
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        self.template, self.telegram, self.folder = template, telegram, folder
+        self.journal = Journal(folder)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.restarts = 0
+        self.url = template.copy_to(folder)
+        self.environment = environment_for(folder) | {
+            "BOT_TOKEN": telegram.token,
+            "TELEGRAM_API_URL": telegram.url,
+            "OMP_NUM_THREADS": "1",
+            **environment,
+        }
+        self.media = Path(self.environment.get("MEDIA_ROOT") or folder / "media")
+        if self.url:
+            self.environment["DATABASE_URL"] = self.url
+        self.socket = folder / "valkey.sock"
+        if template.backend.queue == "redis":
+            self.environment["REDIS_URL"] = f"unix://{self.socket}?db=0"
+        self._wishes = {
+            "constants": {**SHORT, **constants},
+            "folder": str(folder),
+            "engine": engine,
+            "movable_clock": movable_clock,
+        }
+
+    def __enter__(self) -> System:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        if self.url:
+            self.template.drop(self.url.rpartition("/")[2])
+
+    # --- processes
+
+    def start(self, *names: str) -> None:
+        """Start them side by side, and come back when all are ready."""
+        marks = {name: self._launch(name) for name in names}
+        for name, mark in marks.items():
+            if name == "queue":
+                self.wait_for(lambda: embedded.answers(f"unix://{self.socket}"), "the queue answers")
+            else:
+                self.wait_for(lambda: READY[name] in self.log(name)[mark:], f"{name} is ready")  # noqa: B023
+
+    def launch(self, name: str) -> None:
+        """Start it and do not wait."""
+        self._launch(name)
+
+    def kill(self, name: str) -> None:
+        """kill -9, whatever state it is in."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def terminate(self, name: str) -> int:
+        process = self.processes.pop(name)
+        process.terminate()
+        return process.wait(30)
+
+    def freeze(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self.processes[name].send_signal(signal.SIGCONT)
+
+    def is_alive(self, name: str) -> bool:
+        return name in self.processes and self.processes[name].poll() is None
+
+    def tend(self) -> None:
+        """What a supervisor does: start again what has ended by itself."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.restarts += 1
+                self._launch(name)
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+    def memory(self, name: str) -> float:
+        """Resident megabytes."""
+        status = Path(f"/proc/{self.processes[name].pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def manage(self, *arguments: str) -> str:
+        command = [sys.executable, "-m", "tests.faults.launcher", *arguments]
+        result = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environment_of("command"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def _launch(self, name: str) -> int:
+        """Returns how much its log held before."""
+        before = len(self.log(name))
+        if name == "queue":
+            command = self._queue_command()
+        else:
+            command = [sys.executable, "-m", "tests.faults.launcher", *COMMANDS[name]]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self._environment_of(name),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        return before
+
+    def _environment_of(self, name: str) -> dict[str, str]:
+        return {**self.environment, "FAULTS": json.dumps({**self._wishes, "name": name})}
+
+    def _queue_command(self) -> list[str]:
+        if self.template.backend.queue == "valkey":
+            return embedded.valkey_command(self.folder, self.socket)
+        home = self.folder / "redis"
+        home.mkdir(exist_ok=True)
+        return [
+            *("redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(home), "--save", ""),
+            *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
+        ]
+
+    # --- what the database says
+
+    def query(self, statement: str) -> list[dict[str, Any]]:
+        """Straight from the database, past the product's own code."""
+        if self.url:
+            with psycopg.connect(self.url, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+                cursor = connection.execute(statement)
+                return list(cursor.fetchall()) if cursor.description else []
+        with closing(sqlite3.connect(self.folder / "db.sqlite3", timeout=30)) as database, database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(statement)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return self.query("SELECT * FROM generations_generation ORDER BY id")
+
+    def row(self, prompt: str) -> dict[str, Any]:
+        [row] = [row for row in self.rows() if row["prompt"] == prompt]
+        return row
+
+    def events(self, prompt: str) -> list[str]:
+        """The timeline of one job."""
+        number = self.row(prompt)["id"]
+        found = self.query(f"SELECT kind FROM generations_generationevent WHERE generation_id = {number} ORDER BY id")
+        return [row["kind"] for row in found]
+
+    # --- waiting
+
+    def wait_for(self, happened: Callable[[], object], what: str, seconds: float = 120) -> None:
+        """The limit is for a machine that is ten times too slow; on a good one nothing waits that long."""
+        deadline = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{self.report()}"
+            time.sleep(0.05)
+
+    def report(self) -> str:
+        """For a test that failed."""
+        names = ("id", "prompt", "status", "delivery", "attempt", "worker_deaths", "lease_until", "delivery_error")
+        with suppress(Exception):
+            lines = [str({name: row[name] for name in names}) for row in self.rows()]
+            logs = [f"--- {name}\n{self.log(name)[-3000:]}" for name in ("worker", "second worker", "bot", "queue")]
+            return "\n".join([*lines, *logs])
+        return "(no report)"
+
+
+@contextmanager
+def made_template(backend: Backend, folder: Path) -> Iterator[Template]:
+    template = Template(backend, folder)
+    try:
+        yield template
+    finally:
+        template.drop()
