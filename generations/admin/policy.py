@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import IntegerField
+from django.db.models import IntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
@@ -71,6 +71,11 @@ class PolicyAdmin(PolicyModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:generations_policy_change", args=[Policy.current().pk]))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Policy]:
+        # A bookmarked form must open before anybody has followed the menu, or sent a prompt.
+        Policy.current()
+        return super().get_queryset(request)
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         obj.updated_by = request.user  # type: ignore[assignment] # nobody gets here without logging in
