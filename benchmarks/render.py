@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -83,10 +84,21 @@ def describe_device(wanted: str) -> dict[str, Any]:
     cuda = torch.cuda.is_available() and wanted != "cpu"
     return {
         "asked_for": wanted,
-        "name": torch.cuda.get_device_name() if cuda else (platform.processor() or platform.machine()),
+        "name": torch.cuda.get_device_name() if cuda else processor(),
+        "cores": os.cpu_count(),
         "cuda": torch.version.cuda if cuda else None,
         "threads": torch.get_num_threads(),
     }
+
+
+def processor() -> str:
+    """The processor's own name where Linux tells it; platform.processor() is often empty."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def commit() -> str:
