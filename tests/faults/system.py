@@ -20,18 +20,22 @@ from urllib.parse import urlsplit
 
 import psycopg
 import psycopg.rows
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from generations import embedded
+from generations.machine import free_port, serves
 from telegram_bot.simulator import Simulator
 from tests.faults.engine import Journal
 from tests.installation import ROOT
 
 # Whatever waits for minutes in a real installation waits for seconds here.
 SHORT: dict[str, float] = {
-    "generations.models.LEASE": 8,
+    "generations.models.LEASE": 6,
     "generations.models.DELIVERY_LEASE": 8,
     "generations.lease.BEAT": 1,
-    "generations.sweep.CLOCK_JUMP": 3,
+    "generations.sweep.CLOCK_JUMP": 2,
     "generations.worker.BEAT": 1,
     "generations.worker.ABANDONED_AFTER": 5,
     "telegram_bot.lease.LEASE": 6,
@@ -114,6 +118,7 @@ class System:
         self.journal = Journal(folder)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.restarts = 0
+        self.web_port = free_port()
         self.url = template.copy_to(folder)
         self.environment = environment_for(folder) | {
             "BOT_TOKEN": telegram.token,
@@ -151,6 +156,8 @@ class System:
         for name, mark in marks.items():
             if name == "queue":
                 self.wait_for(lambda: embedded.answers(f"unix://{self.socket}"), "the queue answers")
+            elif name == "web":
+                self.wait_for(lambda: serves(self.web_port, "/healthz"), "the web site answers")
             else:
                 self.wait_for(lambda: READY[name] in self.log(name)[mark:], f"{name} is ready")  # noqa: B023
 
@@ -190,9 +197,14 @@ class System:
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def memory(self, name: str) -> float:
-        """Resident megabytes."""
-        status = Path(f"/proc/{self.processes[name].pid}/status").read_text()
-        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+        """Resident megabytes of the process and its children; 0 when it is not there."""
+        pid = self.processes[name].pid if name in self.processes else 0
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            states = [Path(f"/proc/{number}/status").read_text() for number in (pid, *children)]
+            return sum(int(state.partition("VmRSS:")[2].split()[0]) for state in states) / 1024
+        except (OSError, IndexError):
+            return 0.0
 
     def manage(self, *arguments: str) -> str:
         command = [sys.executable, "-m", "tests.faults.launcher", *arguments]
@@ -214,6 +226,9 @@ class System:
         before = len(self.log(name))
         if name == "queue":
             command = self._queue_command()
+        elif name == "web":
+            command = [sys.executable, "-m", "gunicorn", "t2vsite.wsgi", "--bind", f"127.0.0.1:{self.web_port}"]
+            command += ["--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--log-level", "warning"]
         else:
             command = [sys.executable, "-m", "tests.faults.launcher", *COMMANDS[name]]
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -239,6 +254,16 @@ class System:
             *("redis-server", "--port", "0", "--unixsocket", str(self.socket), "--dir", str(home), "--save", ""),
             *("--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction"),
         ]
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def ring(self, times: int) -> None:
+        """Doorbells that belong to no prompt."""
+        with self.redis() as server:
+            queue = Queue("gpu", connection=server, serializer=JSONSerializer)
+            for _ in range(times):
+                queue.enqueue("generations.tasks.run_generations")
 
     # --- what the database says
 

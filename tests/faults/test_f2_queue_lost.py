@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import redis
-
 from telegram_bot.simulator import Simulator
 from tests.faults.conftest import is_still_serving, settle
 from tests.faults.system import System
@@ -13,10 +11,6 @@ PEOPLE = range(1, 5)
 
 def all_answered(telegram: Simulator) -> bool:
     return all(telegram.bot_messages(person) for person in PEOPLE)
-
-
-def server(system: System) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(system.socket))
 
 
 def test_prompts_are_answered_while_the_queue_server_is_away_and_served_when_it_is_back(
@@ -52,7 +46,7 @@ def test_everything_that_waits_is_served_after_the_queue_was_wiped(telegram: Sim
     for person in PEOPLE:
         telegram.say(person, f"cat {person} !seconds=1")
     system.wait_for(lambda: len(system.rows()) == len(PEOPLE), "all are accepted")
-    with server(system) as queue:
+    with system.redis() as queue:
         queue.flushall()
     account = settle(system, 90)
     assert (account.accepted, account.videos) == (4, 4)
@@ -62,7 +56,7 @@ def test_everything_that_waits_is_served_after_the_queue_was_wiped(telegram: Sim
 
 def test_a_queue_server_that_takes_no_more_writes_costs_no_prompt(telegram: Simulator, system: System) -> None:
     """A full memory, or for Redis a disk that it cannot save to: every write is refused."""
-    with server(system) as queue:
+    with system.redis() as queue:
         queue.config_set("maxmemory", 1)
         for person in PEOPLE:
             telegram.say(person, f"cat {person}")

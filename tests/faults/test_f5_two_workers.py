@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import redis
-from rq import Queue
-from rq.serializers import JSONSerializer
-
-from generations import tasks
 from telegram_bot.simulator import Simulator
 from tests.faults.conftest import StartSystem, is_still_serving, settle
 
@@ -18,10 +13,7 @@ def test_many_rings_for_few_prompts_and_two_workers_make_one_video_each(
     system.start("queue", "worker", "second worker", "bot")
     for person in (1, 2, 3, 4):
         telegram.say(person, f"cat {person} !seconds=0.5")
-    with redis.Redis(unix_socket_path=str(system.socket)) as connection:
-        queue = Queue(tasks.QUEUE, connection=connection, serializer=JSONSerializer)
-        for _ in range(10):
-            queue.enqueue(tasks.JOB)
+    system.ring(10)
     system.wait_for(lambda: len(system.rows()) == 4, "all are accepted")
     account = settle(system)
     assert (account.accepted, account.videos) == (4, 4)

@@ -1,0 +1,80 @@
+"""The faults at full length.
+
+python -m tests.faults.run --list
+python -m tests.faults.run --minutes 20 --prompts 400            a random fault every 5 s: the soak
+python -m tests.faults.run --only F1 --seed 7 --minutes 10       of one chapter only
+python -m tests.faults.run --kill-loop 200                       kill -9 at 200 random moments
+With --database postgres://... and --queue redis on those; a database is made for the run, and dropped. Ends with 0 when
+every accepted prompt has exactly one outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from telegram_bot.simulator import Simulator
+from tests.faults.soak import Walk
+from tests.faults.system import Backend, System, made_template
+
+TOKEN = "1000001:MARKER-OF-THE-FAULT-RUN"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--list", action="store_true", help="name the faults and their tests")
+    parser.add_argument("--only", default="", metavar="F1")
+    parser.add_argument("--seed", type=int, default=random.randrange(10_000))
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--prompts", type=int, default=0, help="default: 20 a minute")
+    parser.add_argument("--every", type=float, default=5, metavar="SECONDS")
+    parser.add_argument("--kill-loop", type=int, default=0, metavar="N")
+    parser.add_argument("--database", default="", metavar="URL", help="a PostgreSQL server; default: SQLite")
+    parser.add_argument("--queue", choices=["valkey", "redis"], default="valkey")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(listing()))
+        return 0
+    home = Path(tempfile.mkdtemp(prefix="t2v-"))
+    for name in ("template", "run"):
+        (home / name).mkdir()
+    backend = Backend(options.database, options.queue)
+    try:
+        with made_template(backend, home / "template") as template, Simulator(TOKEN) as telegram:
+            with System(template, telegram, home / "run") as system:
+                walk = Walk(system, options.seed)
+                if options.kill_loop:
+                    walk.kill_loop(options.kill_loop)
+                else:
+                    prompts = options.prompts or round(options.minutes * 20)
+                    walk.soak(minutes=options.minutes, prompts=prompts, every=options.every, only=options.only)
+                print(walk.summary(), flush=True)
+                assert walk.account is not None
+                return 1 if walk.account.problems else 0
+    finally:
+        if options.keep:
+            print(f"logs: {home}", file=sys.stderr)
+        else:
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def listing() -> list[str]:
+    """From the tests themselves, without importing them."""
+    lines = []
+    files = Path(__file__).parent.glob("test_f*.py")
+    for path in sorted(files, key=lambda path: int(path.name.split("_")[1][1:])):
+        tree = ast.parse(path.read_text())
+        lines.append((ast.get_docstring(tree) or "").splitlines()[0])
+        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+        lines += [f"    {name.removeprefix('test_').replace('_', ' ')}" for name in names]
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())
