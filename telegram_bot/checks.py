@@ -1,14 +1,18 @@
-"""Start-up checks for the bot's settings. The token itself is never shown."""
+"""Start-up checks for the bot's settings. No secret is ever shown."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{5,64}")
+# Telegram refuses every other one.
+SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
+LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
 @register("telegram_bot")
@@ -39,3 +43,42 @@ def api_address(**kwargs: Any) -> list[CheckMessage]:
             id="telegram_bot.W001",
         )
     ]
+
+
+@register("telegram_bot")
+def webhook_secret(**kwargs: Any) -> list[CheckMessage]:
+    if not settings.WEBHOOK_SECRET or SECRET.fullmatch(settings.WEBHOOK_SECRET):
+        return []
+    return [
+        Error(
+            "WEBHOOK_SECRET must be 1 to 256 letters, digits, _ and - (A-Z, a-z, 0-9).",
+            hint="Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            id="telegram_bot.E002",
+        )
+    ]
+
+
+@register("telegram_bot")
+def webhook_url(**kwargs: Any) -> list[CheckMessage]:
+    """The secret is part of every post, and Telegram itself posts over TLS only. The stand-in is on this machine."""
+    if not settings.WEBHOOK_URL:
+        return []
+    url = urlsplit(settings.WEBHOOK_URL)
+    host = url.hostname or ""
+    if not host or not (url.scheme == "https" or LOOPBACK.fullmatch(host)):
+        return [
+            Error(
+                "WEBHOOK_URL must be an https address (or http on this machine, for the stand-in).",
+                hint="For example https://videos.example.org/telegram/webhook/",
+                id="telegram_bot.E003",
+            )
+        ]
+    if not url.path.endswith("/telegram/webhook/"):
+        return [
+            Warning(
+                "WEBHOOK_URL does not end in /telegram/webhook/, where the site takes updates.",
+                hint="That is right only where a proxy changes the path.",
+                id="telegram_bot.W002",
+            )
+        ]
+    return []

@@ -21,6 +21,7 @@ from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
 from .polling import LONGEST_PAUSE, TokenRefused, poll
+from .subscription import AddressRefused, subscribe, watch
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +39,18 @@ class CannotRun(Exception):
     """The message says why, for the operator."""
 
 
-async def run_bot(stop: asyncio.Event) -> None:
-    """Run until `stop` is set. Raises CannotRun."""
+async def run_bot(stop: asyncio.Event, webhook: bool = False) -> None:
+    """Run until `stop` is set, with updates from polling or from the webhook's address. Raises CannotRun."""
     owner = lease.own_name()
     bot_id = settings.BOT_TOKEN.partition(":")[0]
     bot = application.build()
     try:
-        if await unless(stop, take_lease(bot_id, owner)) and await unless(stop, connect(bot)):
-            await work(bot, owner, bot_id, stop)
+        if await unless(stop, take_lease(bot_id, owner)) and await unless(stop, connect(bot, webhook)):
+            await work(bot, owner, bot_id, stop, webhook)
     except TokenRefused:
         raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
+    except AddressRefused as error:
+        raise CannotRun(f"Telegram does not accept WEBHOOK_URL: {error}") from None
     finally:
         await bot.shutdown()
         # The application closes nothing when its start had failed half-way.
@@ -81,7 +84,7 @@ async def take_lease(bot_id: str, owner: str) -> None:
     raise CannotRun(f"{holder} fetches this bot's updates already. Only one process per bot can.")
 
 
-async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event) -> None:
+async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: bool) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
     # With the lease ours, whoever held these is dead.
@@ -109,7 +112,8 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event) -> None:
 
     logger.info("The bot @%s is running.", bot.bot.username)
     await asyncio.gather(
-        part(unless(stop, poll(bot.bot, consumer.wake.set))),
+        # With a webhook the web process stores them; the consumer looks often enough.
+        part(unless(stop, watch(bot.bot) if webhook else poll(bot.bot, consumer.wake.set))),
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
@@ -122,13 +126,17 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event) -> None:
     logger.info("The bot has stopped.")
 
 
-async def connect(bot: App) -> None:
-    """Say hello to Telegram, as often as it takes. A webhook left over would keep the updates from us."""
+async def connect(bot: App, webhook: bool) -> None:
+    """Say hello to Telegram, as often as it takes, and where its updates shall go."""
     failures = 0
     while True:
         try:
             await bot.initialize()
-            await bot.bot.delete_webhook(drop_pending_updates=False)
+            if webhook:
+                await subscribe(bot.bot)
+            else:
+                # One left over would keep the updates from us.
+                await bot.bot.delete_webhook(drop_pending_updates=False)
             break
         except TelegramError as error:
             verdict = sort(error)

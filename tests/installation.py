@@ -89,6 +89,11 @@ class Installation:
         """Start a command that stays; its output is in log(first argument)."""
         self._spawn(arguments[0], [sys.executable, str(ROOT / "manage.py"), *arguments])
 
+    def run(self, name: str, command: list[str]) -> int:
+        """Start another program that stays, and give its process id; its output is in log(name)."""
+        self._spawn(name, command)
+        return self._processes[name].pid
+
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 

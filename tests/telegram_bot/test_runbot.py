@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from generations import tasks
 from generations.models import Delivery
-from telegram_bot import lease, polling, process
+from telegram_bot import lease, polling, process, subscription
 from telegram_bot.models import PollingLease
 from telegram_bot.simulator import Simulator
 from tests.installation import ROOT, Installation
@@ -42,9 +42,9 @@ async def bot(
     monkeypatch.setattr(process, "sweep_patiently", lambda: None)
 
     @asynccontextmanager
-    async def running() -> AsyncIterator[asyncio.Task[None]]:
+    async def running(webhook: bool = False) -> AsyncIterator[asyncio.Task[None]]:
         stop = asyncio.Event()
-        task = asyncio.create_task(process.run_bot(stop))
+        task = asyncio.create_task(process.run_bot(stop, webhook))
         try:
             yield task
         finally:
@@ -189,6 +189,143 @@ async def test_an_error_in_one_part_is_logged_and_the_rest_goes_on(
             await until(lambda: "The bot's sweep failed; it goes on." in caplog.text)
             telegram.say(ALICE, "/start")
             await until(lambda: telegram.bot_messages(ALICE))
+
+
+# --- by webhook
+
+
+@pytest.fixture
+def site(live_server: Any, settings: LazySettings) -> str:
+    """The real address of a real server; nobody posts there yet."""
+    settings.WEBHOOK_SECRET = "the-Right_secret-0123456789"
+    settings.WEBHOOK_URL = f"{live_server.url}/telegram/webhook/"
+    return settings.WEBHOOK_URL
+
+
+async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
+    telegram: Simulator, site: str, bot: Callable[[], Any], render: Finish
+) -> None:
+    async with bot(webhook=True):
+        telegram.say(ALICE, "a red circle")
+        said_at = time.monotonic()
+        await until(lambda: telegram.bot_messages(ALICE))
+        assert time.monotonic() - said_at < 5
+        await render()
+        await until(lambda: telegram.bot_messages(ALICE)[0].video)
+    [call] = telegram.calls("setWebhook")
+    assert call.params["allowed_updates"] == ["message"]
+    assert call.params["drop_pending_updates"] == "false"
+    assert telegram.calls("getUpdates") == []
+    assert (await job()).delivery == Delivery.DELIVERED
+
+
+async def test_what_comes_while_a_webhook_bot_is_away_is_stored_and_answered_later(
+    telegram: Simulator, site: str, bot: Callable[[], Any]
+) -> None:
+    # Waited at Telegram since before there was a webhook.
+    telegram.say(BOB, "/start")
+    async with bot(webhook=True):
+        await until(lambda: telegram.bot_messages(BOB))
+    for number in range(5):
+        telegram.say(6000 + number, f"cat {number}")
+    await until(lambda: telegram.pending_updates() == 0)
+    async with bot(webhook=True):
+        await until(lambda: all(telegram.bot_messages(6000 + number) for number in range(5)))
+    assert len(await jobs()) == 5
+    # And back to polling.
+    async with bot():
+        telegram.say(ALICE, "/start")
+        await until(lambda: telegram.bot_messages(ALICE))
+        assert telegram.calls("getUpdates")
+
+
+async def test_a_webhook_that_somebody_took_away_is_set_again(
+    telegram: Simulator, site: str, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "WATCH_SECONDS", 0.1)
+    async with bot(webhook=True):
+        await until(lambda: telegram.calls("setWebhook"))
+        with telegram.world.bell.changing():
+            telegram.world.updates.set_webhook("http://127.0.0.1:9/hook", "", 1, False)
+        telegram.say(ALICE, "/start")
+        await until(lambda: telegram.bot_messages(ALICE))
+
+
+async def test_the_operator_reads_once_why_telegram_cannot_deliver(
+    telegram: Simulator,
+    site: str,
+    bot: Callable[[], Any],
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(subscription, "WATCH_SECONDS", 0.1)
+    async with bot(webhook=True):
+        await until(lambda: telegram.calls("setWebhook"))
+        # The web process has another secret than the bot.
+        settings.WEBHOOK_SECRET = "another"
+        telegram.say(ALICE, "/start")
+        with caplog.at_level(logging.ERROR):
+            await until(lambda: "could not deliver to WEBHOOK_URL" in caplog.text)
+            said = [line.getMessage() for line in caplog.records if "could not deliver" in line.getMessage()]
+        words = "Wrong response from the webhook: 403 Forbidden (1 updates wait there)"
+        assert said == [f"Telegram could not deliver to WEBHOOK_URL: {words}"]
+
+
+async def test_a_token_revoked_under_a_webhook_ends_the_bot_too(
+    telegram: Simulator, site: str, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "WATCH_SECONDS", 0.1)
+    async with bot(webhook=True) as task:
+        await until(lambda: telegram.calls("setWebhook"))
+        telegram.fail("getWebhookInfo", status=401, times=-1)
+        with pytest.raises(process.CannotRun, match="does not accept BOT_TOKEN"):
+            await asyncio.wait_for(task, 10)
+
+
+async def test_telegram_away_for_a_while_does_not_end_a_webhook_bot(
+    telegram: Simulator, site: str, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "WATCH_SECONDS", 0.05)
+    async with bot(webhook=True):
+        await until(lambda: telegram.calls("setWebhook"))
+        telegram.fail("getWebhookInfo", status=502, times=3)
+        await until(lambda: len(telegram.calls("getWebhookInfo")) > 4)
+        telegram.say(ALICE, "/start")
+        await until(lambda: telegram.bot_messages(ALICE))
+
+
+async def test_an_address_that_telegram_refuses_ends_the_start_with_its_reason(
+    telegram: Simulator, site: str, bot: Callable[[], Any]
+) -> None:
+    telegram.fail("setWebhook", status=400, description="Bad Request: bad webhook: port 8001 is not allowed", times=-1)
+    async with bot(webhook=True) as task:
+        with pytest.raises(process.CannotRun, match=r"^Telegram does not accept WEBHOOK_URL: .*port 8001"):
+            await asyncio.wait_for(task, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WEBHOOK_URL", ""),
+        ("WEBHOOK_URL", "http://videos.example.org/telegram/webhook/"),
+        ("WEBHOOK_SECRET", ""),
+        ("WEBHOOK_SECRET", "with a space"),
+        ("WEBHOOK_SECRET", "x" * 257),
+    ],
+)
+def test_a_webhook_without_what_makes_it_safe_is_one_line_that_names_it(
+    settings: LazySettings, name: str, value: str
+) -> None:
+    settings.BOT_TOKEN = "1000001:SIMULATOR"
+    settings.WEBHOOK_URL, settings.WEBHOOK_SECRET = "https://videos.example.org/telegram/webhook/", "a-good-one"
+    setattr(settings, name, value)
+    with pytest.raises(CommandError, match=rf"^{name} [^\n]+\.$") as refusal:
+        call_command("runbot", "--webhook")
+    assert not value or value not in str(refusal.value)
+
+
+# --- the command
 
 
 def test_without_a_token_one_line_names_the_variable(settings: LazySettings) -> None:
