@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from generations.models import Delivery, Policy, Status
-from tests.telegram_bot.conftest import ALICE, House, base, job, jobs, set_policy
+from tests.telegram_bot.conftest import ALICE, Finish, House, base, job, jobs, set_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -119,6 +121,21 @@ async def test_a_flood_wait_of_the_chat_delays_the_answer_and_loses_nothing(hous
     [status] = await house.say("a blue square", 1002)
     assert status.text == "Queued, 2 of 2"
     assert len(house.telegram.calls("sendMessage", ALICE)) == 1
+
+
+async def test_a_result_that_is_ready_before_the_delayed_answer_does_not_wait_any_longer(
+    house: House, render: Finish
+) -> None:
+    house.telegram.fail("sendMessage", retry_after=1, chat_id=ALICE)
+    assert await house.say("a red circle") == []
+    await render()
+    await house.deliver()
+    assert house.telegram.bot_messages(ALICE) == [], "it waits for its announcement"
+    await asyncio.sleep(1.1)
+    await house.consumer.run_once()
+    await house.deliver()
+    [message] = house.telegram.bot_messages(ALICE)
+    assert message.video
 
 
 async def test_a_person_who_blocked_the_bot_stops_nobody(house: House) -> None:
