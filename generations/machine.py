@@ -48,10 +48,15 @@ def start_everything(supervisor: Supervisor, port: int, sim_port: int | None) ->
         supervisor.start(Program("chat", command, without_token, lambda _: serves(sim_port, "/"), last=True))
     web = [sys.executable, "-m", "gunicorn", "t2vsite.wsgi", "--bind", f"{HOST}:{port}", "--no-control-socket"]
     web += ["--worker-class", "gthread", "--workers", "1", "--threads", "8", "--chdir", str(settings.BASE_DIR)]
-    worker, bot = manage("rqworker", "gpu"), manage("runbot")
+    worker, bot = manage("rqworker", "gpu"), bot_command(stand_in=sim_port is not None)
     supervisor.start(Program("web", web, environment, lambda _: serves(port, "/healthz")))
     supervisor.start(Program("worker", worker, without_token, lambda program: program.has_said("Listening on")))
     supervisor.start(Program("bot", bot, for_bot, bot_is_up))
+
+
+def bot_command(stand_in: bool) -> list[str]:
+    """Whoever names an address that Telegram can reach wants no polling. The stand-in is always polled."""
+    return manage("runbot", "--webhook") if settings.WEBHOOK_URL and not stand_in else manage("runbot")
 
 
 def bot_is_up(bot: Program) -> bool:

@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import CommandError, call_command
 
-from generations.machine import free_port, only_one_here
+from generations.machine import bot_command, free_port, only_one_here
 from tests.engine.checkpoint import write_checkpoint
 from tests.generations.conftest import wait_until
 
@@ -53,6 +53,14 @@ def test_a_number_that_is_no_port_is_refused(port: int, stand_in: None) -> None:
 def test_a_second_one_on_the_same_data_says_so(stand_in: None) -> None:
     with only_one_here(), pytest.raises(CommandError, match="running already on"):
         call_command("up")
+
+
+def test_the_bot_polls_unless_telegram_was_given_an_address(settings: Any) -> None:
+    settings.WEBHOOK_URL = ""
+    assert bot_command(stand_in=False)[2:] == ["runbot"]
+    settings.WEBHOOK_URL = "https://videos.example.org/telegram/webhook/"
+    assert bot_command(stand_in=False)[2:] == ["runbot", "--webhook"]
+    assert bot_command(stand_in=True)[2:] == ["runbot"]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from django.db import connections
 from django.utils import timezone
 
 from generations import tasks
+from generations.machine import free_port
 from generations.models import Delivery
 from telegram_bot import lease, polling, process, subscription
 from telegram_bot.models import PollingLease
@@ -362,9 +363,42 @@ def test_the_real_process_survives_a_kill_stops_on_sigterm_and_keeps_the_token_t
         assert installation.manage("shell", "--no-imports", "-c", story) == "['queued', 'queued']\n"
 
 
-def start(installation: Installation) -> subprocess.Popen[bytes]:
+@pytest.mark.slow
+def test_the_real_processes_lose_no_update_when_either_of_them_is_away(
+    telegram: Simulator, installation_folder: Path
+) -> None:
+    port = free_port()
+    secrets = {"BOT_TOKEN": telegram.token, "WEBHOOK_SECRET": "the-Right_secret-0123456789"}
+    addresses = {"TELEGRAM_API_URL": telegram.url, "WEBHOOK_URL": f"http://127.0.0.1:{port}/telegram/webhook/"}
+    gunicorn = [sys.executable, "-m", "gunicorn", "t2vsite.wsgi", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    with Installation(installation_folder, **secrets, **addresses) as installation:
+        installation.manage("migrate", "--verbosity", "0")
+        web = installation.run("web 1", gunicorn)
+        bot = start(installation, "--webhook")
+        telegram.say(ALICE, "/start")
+        telegram.wait_for(lambda: telegram.bot_messages(ALICE), 30)
+        os.kill(web, signal.SIGTERM)
+        os.waitpid(web, 0)
+        telegram.say(ALICE, "a red circle")
+        installation.run("web 2", gunicorn)
+        telegram.wait_for(lambda: len(telegram.bot_messages(ALICE)) == 2, 30)
+        bot.kill()
+        output = bot.communicate()[0].decode()
+        telegram.say(BOB, "a red circle")
+        telegram.wait_for(lambda: telegram.pending_updates() == 0, 30)
+        bot = start(installation, "--webhook")
+        telegram.wait_for(lambda: telegram.bot_messages(BOB), 30)
+        bot.send_signal(signal.SIGTERM)
+        output += bot.communicate(timeout=20)[0].decode()
+        assert bot.returncode == 0, output
+        for said in (output, installation.log("web 1"), installation.log("web 2")):
+            assert not any(secret in said for secret in secrets.values())
+    assert [len(telegram.bot_messages(person)) for person in (ALICE, BOB)] == [2, 1]
+
+
+def start(installation: Installation, *options: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "manage.py", "runbot"],
+        [sys.executable, "manage.py", "runbot", *options],
         cwd=ROOT,
         env=installation.environment,
         stdin=subprocess.DEVNULL,
