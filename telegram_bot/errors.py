@@ -31,6 +31,7 @@ class Next(Enum):
     NO_THREAD = auto()  # the topic is closed or gone: repeat in the chat itself
     NO_REPLY = auto()  # the message we answer is gone: repeat without the link
     GONE = auto()  # the message cannot be edited: send a new one
+    NO_TEXT = auto()  # it holds a video by now: words cannot be edited in
     TOO_LARGE = auto()  # the file can never be sent: say so
     REFUSED = auto()  # Telegram dislikes the content: say that it cannot be sent
     GIVE_UP = auto()  # nobody in this chat can be reached
@@ -57,7 +58,7 @@ BAD_REQUESTS = [
     ("message to edit not found", Next.GONE),
     ("message can't be edited", Next.GONE),
     ("message_id_invalid", Next.GONE),
-    ("no text in the message to edit", Next.GONE),
+    ("no text in the message to edit", Next.NO_TEXT),
     ("file is too big", Next.TOO_LARGE),
     ("chat not found", Next.GIVE_UP),
     ("user not found", Next.GIVE_UP),

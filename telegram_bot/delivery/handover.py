@@ -57,7 +57,7 @@ class Handover:
                 await sync_to_async(services.chat_moved)(self._chat_id, verdict.chat_id)
                 await sync_to_async(row.refresh_from_db)()
                 status_message = None
-            elif step is Next.GONE and edited is not None:
+            elif step in {Next.GONE, Next.NO_TEXT} and edited is not None:
                 await self._forget_status(edited)
                 status_message = None
             elif step is Next.REFUSED and edited is not None and parcel.video is not None:

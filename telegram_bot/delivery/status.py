@@ -70,7 +70,8 @@ class StatusBoard:
                 await sync_to_async(rows.forget_status)(edit.pk, edit.message_id)
             elif verdict.next is Next.MOVED and verdict.chat_id is not None:
                 await sync_to_async(services.chat_moved)(edit.chat_id, verdict.chat_id)
-            if verdict.next not in {Next.DONE, Next.REFUSED, Next.GIVE_UP}:
+            # A message that is a video already (the database was restored from a copy) becomes it once more.
+            if verdict.next not in {Next.DONE, Next.REFUSED, Next.GIVE_UP, Next.NO_TEXT}:
                 return
         # Refused for good is noted too: the same text is never tried twice.
         await sync_to_async(rows.status_shown)(edit)

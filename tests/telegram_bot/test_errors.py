@@ -39,7 +39,7 @@ REQUEST = httpx.Request("POST", "http://x")
         (BadRequest("Message to be replied not found"), Next.NO_REPLY),
         (BadRequest("Message to edit not found"), Next.GONE),
         (BadRequest("Message can't be edited"), Next.GONE),
-        (BadRequest("There is no text in the message to edit"), Next.GONE),
+        (BadRequest("There is no text in the message to edit"), Next.NO_TEXT),
         (BadRequest("Chat not found"), Next.GIVE_UP),
         (BadRequest("File is too big"), Next.TOO_LARGE),
         (BadRequest("Something new"), Next.REFUSED),

@@ -98,6 +98,7 @@ async def test_an_approved_prompt_is_told_so(house: House, clock: Clock, admin_u
     [
         {"status": 400, "description": "Bad Request: message is not modified: specified new message content"},
         {"status": 400, "description": "Bad Request: something unheard of"},
+        {"status": 400, "description": "Bad Request: there is no text in the message to edit"},
         {"status": 403},
         {"status": 500},
         {"retry_after": 30},
