@@ -25,6 +25,8 @@ class Judged:
 
     wanted: Caption
     got: Reading
+    # How neat the outline is, see scorer.neatness.
+    outline: float = 0.0
 
     def right(self, aspect: str) -> bool:
         return bool(getattr(self.wanted, aspect) == getattr(self.got, aspect))

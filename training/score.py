@@ -19,7 +19,7 @@ from training.captions import Caption
 from training.check import ASPECTS, Judged, prompts, share
 from training.clips import decode, encode
 from training.export import RELEASED
-from training.scorer import read
+from training.scorer import neatness, read
 from training.sheet import contact_sheet
 from training.upstream import Network, build_autoencoder
 from training.world import COLOURS, MOTIONS, SHAPES, random_scene, render
@@ -83,7 +83,9 @@ def judge_renderings(count: int, seed: int, through: Callable[[torch.Tensor], to
     judged = []
     for _ in range(count):
         scene = random_scene(random)
-        judged.append(Judged(Caption("", scene.colour, scene.shape, scene.motion), read(through(render(scene)))))
+        clip = through(render(scene))
+        wanted = Caption("", scene.colour, scene.shape, scene.motion)
+        judged.append(Judged(wanted, read(clip), neatness(clip, scene.shape)))
     return judged
 
 
@@ -99,7 +101,8 @@ def line(name: str, judged: Sequence[Judged]) -> str:
     """One line: shares right per aspect, and all three at once."""
     shares = [f"{aspect} {share(list(judged), aspect):.1%}" for aspect in ASPECTS]
     everything = sum(all(item.right(aspect) for aspect in ASPECTS) for item in judged) / len(judged)
-    return f"{name} ({len(judged)}): {', '.join(shares)}, all three {everything:.1%}"
+    outlines = sum(item.outline for item in judged) / len(judged)
+    return f"{name} ({len(judged)}): {', '.join(shares)}, all three {everything:.1%}, outlines {outlines:.3f}"
 
 
 def table(judged: Sequence[Judged]) -> str:
@@ -144,7 +147,7 @@ def main() -> None:
         arguments.model, [item.text for item in wanted], [arguments.seed + i for i in range(len(wanted))],
         changes={name: value for name, value in changes.items() if value is not None}, processes=arguments.processes,
     )  # fmt: skip
-    judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
+    judged = [Judged(item, read(clip), neatness(clip, item.shape)) for item, clip in zip(wanted, clips, strict=True)]
     print(line("model", judged))
     print(f"{seconds:.2f} s per clip on one thread, {arguments.processes} at a time\n")
     print(table(judged))

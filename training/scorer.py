@@ -54,16 +54,24 @@ def _colour(rgb: torch.Tensor, lit: torch.Tensor) -> str:
 
 
 def _shape(mask: torch.Tensor) -> str:
-    """The shape whose rendering overlaps best, summed over frames; each is fitted to the mask's centre and area."""
+    """The shape whose rendering overlaps best."""
+    return max(SHAPES, key=lambda shape: _overlap(mask, shape))
+
+
+def _overlap(mask: torch.Tensor, shape: str) -> float:
+    """Intersection over union with an exact rendering of the same centre and area, mean over frames."""
     x, y = _centre(mask)
-    area = mask.sum(dim=(1, 2))
-    overlap = []
-    for shape in SHAPES:
-        places = torch.stack([x, y, (area / AREA[shape]).sqrt()], dim=1)
-        cover = (draw(places, shape, "orange")[:, 0] + 1) / 2
-        both, either = torch.minimum(cover, mask).sum(dim=(1, 2)), torch.maximum(cover, mask).sum(dim=(1, 2))
-        overlap.append(float((both / either).sum()))
-    return SHAPES[overlap.index(max(overlap))]
+    places = torch.stack([x, y, (mask.sum(dim=(1, 2)) / AREA[shape]).sqrt()], dim=1)
+    cover = (draw(places, shape, "orange")[:, 0] + 1) / 2
+    both, either = torch.minimum(cover, mask).sum(dim=(1, 2)), torch.maximum(cover, mask).sum(dim=(1, 2))
+    return float((both / either).mean())
+
+
+def neatness(clip: torch.Tensor, shape: str) -> float:
+    """How well outlines fit the shape asked for, 0..1; exact renderings get 0.96, for their smooth edges."""
+    mask = (((clip + 1) / 2).amax(dim=1) > LIT).float()
+    seen = mask.sum(dim=(1, 2)) >= SMALLEST
+    return _overlap(mask[seen], shape) if seen.any() else 0.0
 
 
 def _centre(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

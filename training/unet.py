@@ -19,7 +19,7 @@ from training.progress import Stage, cosine, set_rate
 from training.text import TextTower, tokens, with_unknown_words
 from training.threads import Threads
 from training.upstream import UNET_CONFIG, Network, alphas_cumprod, build_unet
-from training.world import SIDE
+from training.world import COLOURS, SHAPES, SIDE
 
 # Drops the caption in that share of examples, which teaches the unconditional half of guidance.
 EMPTY_SHARE = 0.1
@@ -31,11 +31,12 @@ EMA = 0.998
 
 @dataclass
 class Batch:
-    """x0 (b, 4, f, 8, 8), paths (b, f, 3), text (b, 77, 1024)."""
+    """x0 (b, 4, f, 8, 8), paths (b, f, 3), text (b, 77, 1024), looks (b, 2): indices of the colour and the shape."""
 
     x0: torch.Tensor
     paths: torch.Tensor
     text: torch.Tensor
+    looks: torch.Tensor
     twins: int = 1
 
 
@@ -46,6 +47,7 @@ def make_batch(
     latents: list[torch.Tensor] = []
     paths: list[torch.Tensor] = []
     texts: list[str] = []
+    looks: list[tuple[int, int]] = []
     while len(latents) < count:
         index = int(torch.randint(len(clips), (), generator=random))
         backwards = bool(torch.rand((), generator=random) < 0.5)
@@ -56,12 +58,14 @@ def make_batch(
                 x0, places = x0[chosen], places[chosen]
             latents.append(x0)
             paths.append(places)
+            looks.append((list(COLOURS).index(scene.colour), SHAPES.index(scene.shape)))
             empty = bool(torch.rand((), generator=random) < EMPTY_SHARE)
             texts.append("" if empty else caption(scene, random, omit=0.05).text)
     ids = with_unknown_words(tokens(texts), random)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         text = tower(ids).float()
-    return Batch(torch.stack(latents).transpose(1, 2), torch.stack(paths), text, 2 if twins else 1)
+    x0s = torch.stack(latents).transpose(1, 2)
+    return Batch(x0s, torch.stack(paths), text, torch.tensor(looks), 2 if twins else 1)
 
 
 def random_times(count: int, random: torch.Generator) -> torch.Tensor:
@@ -92,6 +96,7 @@ class Recipe:
     # Weights of the reading heads' losses.
     layout: float = 0
     clock: float = 0
+    looks: float = 0
     temporal_scale: float = 1.0
     seed_offset: int = 0
     # Seconds between sampling checks; 0: none.
@@ -100,7 +105,7 @@ class Recipe:
 
 IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, pure=0.0625, seed_offset=10)
 CLIPS = Recipe(
-    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, layout=1.0, clock=0.5, temporal_scale=1.5,
+    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, layout=1.0, clock=0.5, looks=0.05, temporal_scale=1.5,
     seed_offset=20, check_every=600,
 )  # fmt: skip
 
@@ -111,18 +116,21 @@ class Heads(nn.Module):
     layout: every frame's place and size, from the middle. From pure noise, the answer needs the text and the time.
     clock: where in the clip a frame is, from the encoder and the middle. UNetSD has no code for a frame's position; it
     must find it from the clip's ends, and direction cannot be learnt before that.
+    looks: every frame's colour and shape, from the middle. The text is the same for all frames; without this, the noise
+    of single frames decided, and a blue square turned green for a moment.
     """
 
     def __init__(self) -> None:
         super().__init__()
         width = UNET_CONFIG["dim"] * UNET_CONFIG["dim_mult"][-1]
         self.layout = nn.Sequential(nn.Flatten(1), nn.LayerNorm(width * 16), nn.Linear(width * 16, 3))
+        self.looks = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(COLOURS) + len(SHAPES)))
         self.clocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2)) for _ in range(2))
 
     def forward(
-        self, features: tuple[torch.Tensor, torch.Tensor], paths: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """features 2 x (b * f, 96, 4, 4), paths (b, f, 3) -> (layout loss per clip (b,), clock loss)."""
+        self, features: tuple[torch.Tensor, torch.Tensor], paths: torch.Tensor, looks: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """features 2 x (b * f, 96, 4, 4), paths (b, f, 3), looks (b, 2) -> (layout losses (b,), clock, looks)."""
         b, frames, _ = paths.shape
         places = (paths - SIDE / 2 * torch.tensor([1.0, 1.0, 0.35])) / 8
         read = self.layout(features[1].float()).view(b, frames, 3)
@@ -132,7 +140,12 @@ class Heads(nn.Module):
         clock = torch.zeros(())
         for head, feature in zip(self.clocks, features, strict=True):
             clock = clock + F.mse_loss(head(feature.float().mean(dim=(2, 3))), time) / 2
-        return layout, clock
+        said = self.looks(features[1].float().mean(dim=(2, 3)))
+        wanted = looks.repeat_interleave(frames, dim=0)
+        look = F.cross_entropy(said[:, : len(COLOURS)], wanted[:, 0]) + F.cross_entropy(
+            said[:, len(COLOURS) :], wanted[:, 1]
+        )
+        return layout, clock, look
 
 
 class Trainer:
@@ -146,9 +159,14 @@ class Trainer:
         self.heads = Heads()
         named = list(self.unet.named_parameters())
         temporal = [p for name, p in named if is_temporal(name, self.unet)]
-        spatial = [p for name, p in named if not is_temporal(name, self.unet)] + list(self.heads.parameters())
+        spatial = [p for name, p in named if not is_temporal(name, self.unet)]
+        heads = [*self.heads.layout.parameters(), *self.heads.clocks.parameters()]
         self.optimiser = torch.optim.AdamW(
-            [{"params": spatial, "scale": 1.0}, {"params": temporal, "scale": temporal_scale}],
+            [
+                {"params": spatial + heads, "scale": 1.0},
+                {"params": temporal, "scale": temporal_scale},
+                {"params": list(self.heads.looks.parameters()), "scale": 1.0},
+            ],
             lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True,
         )  # fmt: skip
         self.alphas = alphas_cumprod().float()
@@ -174,9 +192,9 @@ class Trainer:
             predicted, features = self.fast(x, t, batch.text, temporal)
         error = (predicted - wanted).square().mean(dim=(1, 2, 3, 4))
         loss = noise_loss = (loss_weight(self.alphas[t], recipe.cap) * error).mean()
-        layout, clock = self.heads(features, batch.paths)
+        layout, clock, look = self.heads(features, batch.paths, batch.looks)
         if temporal:
-            loss = loss + recipe.layout * layout.mean() + recipe.clock * clock
+            loss = loss + recipe.layout * layout.mean() + recipe.clock * clock + recipe.looks * look
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
@@ -192,6 +210,7 @@ class Trainer:
             "layout": float(layout[~pure].mean()),
             "pure layout": float(layout[pure].mean()),
             "clock": float(clock.detach()),
+            "looks": float(look.detach()),
         }
 
     def state(self) -> dict[str, object]:
