@@ -48,7 +48,12 @@ def envsecret(name: str) -> str:
 
 def envurl(name: str, default: str, schemes: set[str]) -> str:
     value = os.environ.get(name, "").strip() or default
-    if value and urlsplit(value).scheme not in schemes:
+    try:
+        scheme = urlsplit(value).scheme
+    except ValueError:
+        # Half an IPv6 address.
+        scheme = ""
+    if value and scheme not in schemes:
         # The value may hold a password, so the message never repeats it.
         raise ImproperlyConfigured(f"{name} must be a URL starting with one of: {', '.join(sorted(schemes))}.")
     return value

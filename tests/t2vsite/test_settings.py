@@ -45,6 +45,7 @@ def manage(*arguments: str, data_dir: Path, **environment: str) -> subprocess.Co
         ("DATABASE_URL", {"DATABASE_URL": "hunter2", "SECRET_KEY": LONG_ENOUGH}),
         ("REDIS_URL", {"REDIS_URL": "http://:hunter2@127.0.0.1"}),
         ("REDIS_URL", {"REDIS_URL": "127.0.0.1:6379"}),
+        ("WEBHOOK_URL", {"WEBHOOK_URL": "https://["}),
         ("DEVICE", {"DEVICE": "gpu"}),
         ("DEVICE", {"DEVICE": "cuda:first"}),
         ("BOT_TOKEN_FILE", {"BOT_TOKEN_FILE": "/nowhere/token"}),
