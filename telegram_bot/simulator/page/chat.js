@@ -259,6 +259,14 @@ async function load() {
   return state.sequence;
 }
 
+// A page that is loaded while the server is away tries until it is back.
+function start() {
+  restart().catch(() => {
+    $('status').textContent = 'reconnecting…';
+    setTimeout(start, 500);
+  });
+}
+
 async function restart() {
   view.source?.close();
   view.chats.clear();
@@ -286,7 +294,7 @@ function follow(since) {
     else if (event.type === 'action' && event.chat_id === view.open) setStatus(event.action);
     else if (event.type === 'answer') onAnswer(event);
     else if (event.type === 'keyboard') onKeyboard(event);
-    else if (event.type === 'reset') restart();
+    else if (event.type === 'reset') start();
   };
   view.source.onerror = () => { $('status').textContent = 'reconnecting…'; };
   view.source.onopen = () => setStatus('');
@@ -305,4 +313,4 @@ $('scroll').addEventListener('scroll', () => {
   view.atEnd = $('scroll').scrollHeight - $('scroll').scrollTop - $('scroll').clientHeight < 60;
 });
 
-restart();
+start();

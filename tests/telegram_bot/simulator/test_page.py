@@ -197,6 +197,16 @@ def test_page_catches_up_after_the_connection_was_lost(browser: Browser, sim: Si
         page.get_by_test_id("messages").get_by_text("said while it was away").wait_for()
 
 
+def test_page_that_opens_while_the_server_is_away_tries_again(browser: Browser, sim: Simulator) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.route("**/control/messages/*", lambda route: route.abort(), times=1)
+        page.goto(f"{sim.url}/#{CHAT}")
+        page.get_by_test_id("composer").fill("hello")
+        page.get_by_test_id("send").click()
+        page.get_by_test_id("messages").get_by_text("hello").wait_for()
+
+
 def test_page_starts_anew_when_everything_is_forgotten(page: Page, sim: Simulator) -> None:
     send_prompt(page, sim)
     sim.reset()
