@@ -126,6 +126,7 @@ class System:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
+        self._database, self._copies = self.url.rpartition("/")[2], list[str]()
         self.media = Path(self.environment.get("MEDIA_ROOT") or folder / "media")
         if self.url:
             self.environment["DATABASE_URL"] = self.url
@@ -145,8 +146,9 @@ class System:
     def __exit__(self, *_: object) -> None:
         for name in list(self.processes):
             self.kill(name)
-        if self.url:
-            self.template.drop(self.url.rpartition("/")[2])
+        for name in [self._database, *self._copies]:
+            if name:
+                self.template.drop(name)
 
     # --- processes
 
@@ -289,6 +291,28 @@ class System:
         number = self.row(prompt)["id"]
         found = self.query(f"SELECT kind FROM generations_generationevent WHERE generation_id = {number} ORDER BY id")
         return [row["kind"] for row in found]
+
+    def backup(self) -> str:
+        """A copy of the database. Nobody may be using it."""
+        if not self.url:
+            copy = self.folder / "copy.sqlite3"
+            # Not a copy of the file alone: what a killed process wrote last lies beside it.
+            with closing(sqlite3.connect(self.folder / "db.sqlite3")) as here, closing(sqlite3.connect(copy)) as there:
+                here.backup(there)
+            return str(copy)
+        name = f"t2v_faults_{secrets.token_hex(6)}"
+        self.template.on_server(f"CREATE DATABASE {name} TEMPLATE {self._database}")
+        self._copies.append(name)
+        return name
+
+    def restore(self, copy: str) -> None:
+        if not self.url:
+            for path in self.folder.glob("db.sqlite3-*"):
+                path.unlink()
+            shutil.copy(copy, self.folder / "db.sqlite3")
+            return
+        self.template.drop(self._database)
+        self.template.on_server(f"CREATE DATABASE {self._database} TEMPLATE {copy}")
 
     # --- waiting
 

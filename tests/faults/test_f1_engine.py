@@ -15,7 +15,11 @@ ALICE = 1
 def test_a_render_that_never_comes_back_is_ended_and_told(
     telegram: Simulator, new_system: StartSystem, hang: str
 ) -> None:
-    limits = {"settings.STEP_TIMEOUT_SECONDS": 2, "generations.lease.LOCKED": 1, "generations.models.LEASE": 5}
+    limits = {
+        "settings.STEP_TIMEOUT_SECONDS": 2,
+        "generations.lease.LOCKED": 1,
+        "generations.models.MAX_WORKER_DEATHS": 1,
+    }
     system = new_system(constants=limits)
     system.start("queue", "worker", "bot")
     prompt = f"a cat {hang}"
@@ -28,7 +32,8 @@ def test_a_render_that_never_comes_back_is_ended_and_told(
     system.wait_for(given_up, "the prompt is given up")
     account = settle(system)
     assert (account.accepted, account.failures) == (1, 1)
-    assert system.journal.count("begin", prompt) == 2
+    assert system.journal.count("begin", prompt) == 1
+    assert system.restarts == 1
     system.tend()
     is_still_serving(system)
 
