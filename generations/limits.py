@@ -6,12 +6,18 @@ once cannot pass a limit of five.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils import timezone
 
 from generations.models import COUNTED, Generation, Policy, Requester
+
+# A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
+LEAST_FREE = 50 * 1024 * 1024
 
 
 class LimitReached(Exception):
@@ -44,6 +50,7 @@ def check(requester: Requester, policy: Policy) -> None:
     videos_per_day(requester, policy)
     waiting_at_once(requester, policy)
     whole_queue(policy)
+    room_for_videos()
 
 
 def not_banned(requester: Requester) -> None:
@@ -70,6 +77,17 @@ def whole_queue(policy: Policy) -> None:
     """So many unfinished prompts of all people together."""
     if policy.queue_limit and Generation.objects.unfinished().count() >= policy.queue_limit:
         raise LimitReached("queue", limit=policy.queue_limit)
+
+
+def room_for_videos() -> None:
+    """On a full disk every prompt would fail in the end, so none is accepted until there is room again."""
+    if not isinstance(default_storage, FileSystemStorage):
+        return
+    folder = Path(default_storage.path(""))
+    # Made with the first video.
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if shutil.disk_usage(existing).free < LEAST_FREE:
+        raise LimitReached("storage")
 
 
 def usage_today(requester: Requester, policy: Policy) -> Usage:

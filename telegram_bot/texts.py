@@ -78,6 +78,8 @@ def limit(error: LimitReached) -> str:
         return words % many + " " + _("Send this again when one of them is done.")
     if error.rule == "queue":
         return _("The queue is full: %(limit)d prompts wait already. Please try again in a few minutes.") % many
+    if error.rule == "storage":
+        return _("There is no room for new videos right now. Please try again later.")
     again = resets(error.retry_at) or _("Please try again later.")
     return f"{_('That is more than is allowed here.')} {error.reason} {again}".replace("  ", " ")
 

@@ -38,6 +38,8 @@ SHORT: dict[str, float] = {
     "generations.sweep.CLOCK_JUMP": 2,
     "generations.worker.BEAT": 1,
     "generations.worker.ABANDONED_AFTER": 5,
+    # The small disks of the tests would be full from the start.
+    "generations.limits.LEAST_FREE": 0,
     "telegram_bot.lease.LEASE": 6,
     "telegram_bot.lease.RENEW_SECONDS": 1,
     "telegram_bot.process.SWEEP_SECONDS": 1,

@@ -67,6 +67,22 @@ def test_a_full_media_disk_is_told_and_forgotten_when_there_is_room_again(
     assert system.is_alive("worker")
 
 
+def test_prompts_are_refused_with_the_reason_while_the_media_disk_is_full(
+    telegram: Simulator, new_system: StartSystem, media_disk: SmallDisk
+) -> None:
+    system = new_system(
+        environment={"MEDIA_ROOT": str(media_disk.folder)}, constants={"generations.limits.LEAST_FREE": 500_000}
+    )
+    system.start("queue", "worker", "bot")
+    media_disk.fill()
+    telegram.say(1, "a cat")
+    system.wait_for(lambda: telegram.bot_messages(1), "an answer")
+    assert "no room for new videos" in telegram.bot_messages(1)[0].text
+    assert system.rows() == []
+    media_disk.empty()
+    is_still_serving(system)
+
+
 def test_a_full_database_disk_loses_no_message(
     telegram: Simulator, new_system: StartSystem, whole_disk: SmallDisk
 ) -> None:

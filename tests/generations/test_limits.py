@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.storage import InMemoryStorage
 from django.db import connection
 from django.utils import timezone
 
@@ -31,6 +32,24 @@ def policy(**values: int) -> Policy:
 
 def submit(number: int, person: Person = ANN) -> Generation:
     return services.submit(person, "a red circle", request_key=f"key {number}")
+
+
+def test_on_a_full_disk_nothing_is_accepted_until_there_is_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy()
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "LEAST_FREE", 2**62)
+        with pytest.raises(LimitReached) as refusal:
+            submit(1)
+    assert refusal.value.rule == "storage"
+    assert not Generation.objects.exists()
+    assert submit(1).status == Status.QUEUED
+
+
+def test_a_storage_that_is_no_disk_here_has_no_such_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy()
+    monkeypatch.setattr(limits, "LEAST_FREE", 2**62)
+    monkeypatch.setattr(limits, "default_storage", InMemoryStorage())
+    assert submit(1).status == Status.QUEUED
 
 
 @pytest.mark.parametrize(

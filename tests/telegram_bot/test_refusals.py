@@ -58,6 +58,12 @@ async def test_a_full_queue(house: House) -> None:
     assert refusal.text == "The queue is full: 1 prompts wait already. Please try again in a few minutes."
 
 
+async def test_a_full_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generations.limits.LEAST_FREE", 2**62)
+    [refusal] = await house.say("one")
+    assert refusal.text == "There is no room for new videos right now. Please try again later."
+
+
 async def test_a_banned_person_reads_the_reason(house: House) -> None:
     await sync_to_async(Requester.objects.create)(user_id=ALICE, banned_at=timezone.now(), ban_reason="Spam.")
     [refusal] = await house.say("one")
