@@ -28,8 +28,9 @@ demo: $(VENV)/installed
 run: $(VENV)/installed
 	@DEBUG=1 $(BIN)/python manage.py up
 
+# Two processes: many tests wait for other processes most of their time.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
