@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import closing
 from typing import Any
 
 import django_rq
@@ -76,10 +77,12 @@ def work(queue_name: str, *, burst: bool = False, max_jobs: int | None = None) -
     while True:
         try:
             queue = django_rq.get_queue(queue_name)
-            worker = GenerationWorker(
-                [queue], name=worker_name(), connection=queue.connection, serializer=queue.serializer
-            )
-            worked = worker.work(burst=burst, max_jobs=max_jobs, logging_level=None)
+            # Closed here: after an error RQ leaves some of its connections open.
+            with closing(queue.connection):
+                worker = GenerationWorker(
+                    [queue], name=worker_name(), connection=queue.connection, serializer=queue.serializer
+                )
+                worked = worker.work(burst=burst, max_jobs=max_jobs, logging_level=None)
             if worker.stop_asked or burst or max_jobs is not None:
                 return
             pause = 1.0 if worked else pause
