@@ -20,12 +20,13 @@ from __future__ import annotations
 import heapq
 import secrets
 from collections import deque
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -158,13 +159,20 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
 
     def claim_next(self, owner: str) -> Generation | None:
         """Make the next queued row ours, with a lease; None when nothing is queued."""
+        candidates = self.in_fair_order().select_related("requester")
+        # SQLite has one writer at a time anyway, and an idle look must not become a write.
+        skips_locked = connection.features.has_select_for_update_skip_locked
+        if skips_locked:
+            # Past the rows that other workers are just taking, instead of waiting for each of them.
+            candidates = candidates.select_for_update(skip_locked=True, of=("self",))
         while True:
-            candidate = self.in_fair_order().select_related("requester").first()
-            if candidate is None:
-                return None
-            # Another worker may have taken it since; then the next candidate is fetched.
-            if candidate.start(owner):
-                return candidate
+            with transaction.atomic() if skips_locked else nullcontext():
+                candidate = candidates.first()
+                if candidate is None:
+                    return None
+                # Another worker may have taken it since; then the next candidate is fetched.
+                if candidate.start(owner):
+                    return candidate
 
     def queue_positions(self) -> dict[int, int]:
         """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from generations.models import (
@@ -189,6 +189,30 @@ def test_of_many_workers_that_want_one_row_exactly_one_gets_it(make_row: MakeRow
     assert winners == [row.owner]
     assert row.attempt == 1
     assert row.events.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+def test_a_worker_does_not_wait_for_a_row_that_another_one_is_taking(make_row: MakeRow) -> None:
+    first, second = make_row(user_id=1), make_row(user_id=2)
+    taken, done = threading.Event(), threading.Event()
+
+    def take_slowly() -> None:
+        with transaction.atomic():
+            Generation.objects.select_for_update().get(pk=first.pk)
+            taken.set()
+            done.wait(20)
+        connection.close()
+
+    other = threading.Thread(target=take_slowly)
+    other.start()
+    assert taken.wait(20)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '5s'")
+        assert Generation.objects.claim_next("me") == second
+    done.set()
+    other.join()
 
 
 def test_somebody_with_one_prompt_does_not_wait_behind_somebody_with_ten(make_row: MakeRow) -> None:
