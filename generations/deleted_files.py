@@ -2,7 +2,7 @@
 
 This is the one signal in the project. Rows are deleted by the admin's page, by its bulk action, by querysets, and by
 cascade when a person is deleted; post_delete is the only place that all four pass, and that a rollback can still undo.
-A crash between commit and deletion leaves a file without a row, which the sweep finds.
+A crash between commit and deletion leaves a file without a row, which `manage.py audit` finds.
 """
 
 from __future__ import annotations
