@@ -94,6 +94,23 @@ def test_a_prompt_comes_back_as_a_video(telegram: Simulator, installation: Insta
     assert telegram.token not in installation.log("runbot") + installation.log("rqworker")
 
 
+def test_the_video_shows_what_the_words_say(installation_folder: Path) -> None:
+    """The same without chat and queue, and with a fixed seed, so that it is the same video every time."""
+    out = installation_folder / "out.mp4"
+    with Installation(installation_folder) as installation:
+        printed = installation.manage("generate", PROMPT, "--seed", "7", "--out", str(out))
+    assert printed == f"{out}\n"
+    frames, _ = decoded(out.read_bytes())
+    levels = frames.astype(int)
+    red = (levels[..., 0] > 120) & (levels[..., 1] < 100) & (levels[..., 2] < 100)
+    other = levels.max(axis=-1) > 120
+    assert (red.sum() / other.sum()) > 0.9
+    # How far right the red pixels lie on average, frame by frame.
+    path = [np.nonzero(frame)[1].mean() for frame in red]
+    assert path == sorted(path)
+    assert path[-1] - path[0] > 60
+
+
 def decoded(content: bytes) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
     """All frames as RGB, and the facts in the file; fails when it is not what Telegram and browsers want."""
     assert content.index(b"moov") < content.index(b"mdat")

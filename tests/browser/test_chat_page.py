@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
 ]
 
-PROMPT = "a red circle moving right"
+PROMPT = "a yellow triangle moving right"
 # Without these, Chromium looks for Google's servers at every start; as root it needs no sandbox of its own.
 SWITCHES = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
@@ -127,7 +127,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
         page.wait_for_timeout(500)
         page.screenshot(path=ROOT / "docs" / "chat.png")
         expect(page.locator("[data-from=bot] video")).to_have_count(2, timeout=180_000)
-        send(page, "a yellow triangle bouncing")
+        send(page, "a red circle bouncing")
         expect(page.locator("[data-from=bot] video")).to_have_count(3, timeout=180_000)
 
     # An operator makes an account, logs in, and finds the prompt in the list.
