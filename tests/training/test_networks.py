@@ -18,7 +18,7 @@ from training.upstream import LATENT_SCALE, build_autoencoder, build_unet
 def unet() -> nn.Module:
     """Every weight random: as constructed, the output layers are zero and any bug would pass."""
     torch.manual_seed(0)
-    network = without_dropout(build_unet()).eval()
+    network: nn.Module = without_dropout(build_unet()).eval()
     for value in network.parameters():
         if not value.any():
             nn.init.normal_(value, std=0.05)
