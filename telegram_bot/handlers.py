@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,9 +17,6 @@ from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
 from .answers import answer
 
 Context = ContextTypes.DEFAULT_TYPE
-
-# A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
-ANNOUNCEMENT = timedelta(seconds=60)
 
 
 async def greet(update: Update, context: Context) -> None:
@@ -67,7 +63,7 @@ async def _submit(update: Update, message: Message, text: str) -> None:
     person = person_of(message)
     if person is None:
         return
-    place = replace(place_of(message), deliver_after=timezone.now() + ANNOUNCEMENT)
+    place = replace(place_of(message), deliver_after=timezone.now() + delivery.ANNOUNCEMENT)
     request_key = f"update:{update.update_id}"
     try:
         generation = await sync_to_async(services.submit)(person, text, request_key=request_key, place=place)

@@ -10,5 +10,6 @@ rows.py       everything that these read from and write to the database
 
 from .announce import announce
 from .courier import Courier
+from .rows import ANNOUNCEMENT
 
-__all__ = ["Courier", "announce"]
+__all__ = ["ANNOUNCEMENT", "Courier", "announce"]

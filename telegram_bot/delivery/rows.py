@@ -12,7 +12,7 @@ from generations.models import Delivery, Generation, Status
 
 from .. import texts
 
-# See handlers.ANNOUNCEMENT: renewed when the announcement itself had to wait.
+# A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
 ANNOUNCEMENT = timedelta(seconds=60)
 
 
