@@ -165,9 +165,10 @@ def shortened(text: str, characters: int = 90) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """12 s, 3 min 20 s, 2 h 5 min."""
+    """12 s, 3 min 20 s, 2 h 5 min. Never below zero: between two readings the clock may have been set back."""
     if value is None:
         return "–"
+    value = max(value, 0.0)
     whole = round(value)
     if whole < 60:
         return f"{value:.1f} s" if whole < 10 else f"{whole} s"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import signal
 import threading
 import time
@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
+from django.conf import settings
 from django.core.management import CommandError, call_command, get_commands
+from django.db import connection
+from django_rq.settings import QUEUES
 from rq import Queue
-from rq.registry import StartedJobRegistry
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import DefaultSerializer
 
-from generations import rendering, tasks, worker
+from generations import rendering, services, tasks, worker
 from generations.engine.base import CheckpointError, EngineError
 from generations.management.commands import rqworker
 from generations.models import Generation, Status
-from tests.generations.conftest import MakeRow, Server, StandInEngine
+from tests.generations.conftest import MakeRow, Server, StandInEngine, wait_until
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -48,9 +53,10 @@ def test_an_unknown_queue_is_refused_with_the_known_ones() -> None:
 
 
 def test_three_prompts_in_a_row_load_the_model_once(
-    engine: StandInEngine, queue: Queue, make_row: MakeRow, caplog: pytest.LogCaptureFixture
+    engine: StandInEngine, queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
+    loads: list[str] = []
+    monkeypatch.setattr(rendering, "load_engine", lambda model, device: loads.append(model) or engine)
     rows = [make_row(user_id=number) for number in range(3)]
     for row in rows:
         tasks.ring(row)
@@ -58,7 +64,18 @@ def test_three_prompts_in_a_row_load_the_model_once(
     for row in rows:
         row.refresh_from_db()
     assert [row.status for row in rows] == [Status.SUCCEEDED] * 3
-    assert caplog.text.count("model loaded") == 1
+    assert loads == [settings.MODEL]
+
+
+def test_a_video_is_made_in_the_very_process_that_holds_the_model(
+    engine: StandInEngine, queue: Queue, make_row: MakeRow
+) -> None:
+    """A fork, which is RQ's own way, would lose the model with every job and break CUDA."""
+    processes: list[int] = []
+    engine.before_step = lambda done: processes.append(os.getpid())
+    tasks.ring(make_row())
+    call_command("rqworker", "--burst")
+    assert set(processes) == {os.getpid()}
 
 
 def test_one_bell_is_enough_for_all_that_wait(engine: StandInEngine, queue: Queue, make_row: MakeRow) -> None:
@@ -196,3 +213,111 @@ def test_a_worker_that_starts_before_redis_waits_for_it(
     row.refresh_from_db()
     assert row.status == Status.SUCCEEDED
     assert "Redis does not answer" in caplog.text
+
+
+def test_a_stop_between_taking_a_job_and_beginning_it_loses_nothing(
+    engine: StandInEngine, queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_row()
+    tasks.ring(row)
+    execute = worker.GenerationWorker.execute_job
+    taken: list[str] = []
+
+    def stopped_first(self: worker.GenerationWorker, job: Job, queue: Queue) -> None:
+        taken.append(job.id)
+        os.kill(os.getpid(), signal.SIGTERM)
+        execute(self, job, queue)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.GenerationWorker, "execute_job", stopped_first)
+        call_command("rqworker")
+    row.refresh_from_db()
+    assert (taken, row.status, row.attempt) == ([f"gen-{row.pk}-0"], Status.QUEUED, 0)
+    assert queue.count == 0, "the job is in nobody's hands"
+
+    call_command("rqworker", "--burst")
+    row.refresh_from_db()
+    assert (row.status, row.attempt, len(engine.rendered)) == (Status.SUCCEEDED, 1, 1)
+
+
+def test_a_redis_that_freezes_while_the_worker_idles_does_not_end_it(
+    engine: StandInEngine, make_row: MakeRow, own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ ends its worker when Redis is silent for longer than the socket's timeout."""
+    monkeypatch.setitem(QUEUES["gpu"], "REDIS_CLIENT_KWARGS", {"socket_timeout": 1, "socket_connect_timeout": 1})
+    own_server.start()
+
+    def freeze_and_ask() -> None:
+        assert own_server.process is not None
+        try:
+            with redis.Redis.from_url(own_server.url) as client:
+                wait_until(lambda: client.info("clients")["blocked_clients"])
+            own_server.process.send_signal(signal.SIGSTOP)
+            time.sleep(2)
+            own_server.process.send_signal(signal.SIGCONT)
+            row = make_row()
+            tasks.ring(row)
+            wait_until(lambda: Generation.objects.filter(pk=row.pk, status=Status.SUCCEEDED).exists(), 30)
+        finally:
+            connection.close()
+            # To the worker: it runs in this process.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    # A signal that finds no worker any more is no reason to end the test run.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    thread = threading.Thread(target=freeze_and_ask)
+    thread.start()
+    call_command("rqworker")
+    thread.join()
+    row = Generation.objects.get()
+    assert (row.status, row.attempt) == (Status.SUCCEEDED, 1)
+
+
+def test_a_render_is_cancelled_though_redis_was_away_meanwhile(
+    engine: StandInEngine, make_row: MakeRow, own_server: Server
+) -> None:
+    """RQ's own stop command is deaf from then on; ours goes through the database."""
+    own_server.start()
+    row = make_row(steps=30)
+    tasks.ring(row)
+    steps: list[int] = []
+
+    def lose_redis_and_cancel(done: int) -> None:
+        steps.append(done)
+        if done == 2:
+            own_server.stop()
+            own_server.start()
+        if done == 10:
+            assert services.cancel(row, by="ann")
+
+    engine.before_step = lose_redis_and_cancel
+    call_command("rqworker", "--burst")
+    row.refresh_from_db()
+    assert (row.status, steps[-1]) == (Status.CANCELLED, 10)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection to lose")
+def test_a_connection_that_the_database_dropped_between_two_videos_is_replaced(
+    engine: StandInEngine, queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [make_row(user_id=number) for number in range(2)]
+    for row in rows:
+        tasks.ring(row)
+    execute = worker.GenerationWorker.execute_job
+
+    def after_a_cut(self: worker.GenerationWorker, job: Job, queue: Queue) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            [number] = cursor.fetchone()
+        other = connection.copy()
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", [number])
+        other.close()
+        execute(self, job, queue)
+
+    monkeypatch.setattr(worker.GenerationWorker, "execute_job", after_a_cut)
+    call_command("rqworker", "--burst")
+    for row in rows:
+        row.refresh_from_db()
+    assert [(row.status, row.attempt) for row in rows] == [(Status.SUCCEEDED, 1)] * 2
+    assert FailedJobRegistry(queue=queue).count == 0, "and no job had to be repeated for it"

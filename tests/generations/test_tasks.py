@@ -27,7 +27,8 @@ from generations import lease, rendering, services, tasks
 from generations.engine.base import EngineError, RenderCancelled
 from generations.models import MAX_ATTEMPTS, Delivery, Generation, Status
 from generations.services import Person
-from tests.generations.conftest import MakeRow, StandInEngine
+from generations.sweep import sweep
+from tests.generations.conftest import MakeRow, Server, StandInEngine
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 
@@ -381,12 +382,41 @@ def test_a_prompt_is_accepted_while_redis_is_away(
     assert "Could not ring" in caplog.text
 
 
-def test_a_full_redis_does_not_lose_the_prompt(make_row: MakeRow, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: Any, **options: Any) -> None:
-        raise redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'")
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'"),
+        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but is unable to persist to disk"),
+        redis.ReadOnlyError("You can't write against a read only replica."),
+        redis.TimeoutError("Timeout reading from socket"),
+    ],
+    ids=lambda refusal: str(refusal).split()[0],
+)
+def test_a_redis_that_takes_no_write_does_not_lose_the_prompt(
+    refusal: redis.RedisError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise refusal
 
-    monkeypatch.setattr(Queue, "enqueue", full)
-    tasks.ring(make_row())
+    monkeypatch.setattr(Queue, "enqueue", refuse)
+    row = services.submit(Person(user_id=1), "a red circle", request_key="1")
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
+
+
+def test_what_was_accepted_while_redis_was_full_is_rung_for_when_there_is_room(
+    own_server: Server, make_row: MakeRow
+) -> None:
+    own_server.start()
+    with redis.Redis.from_url(own_server.url) as server:
+        server.config_set("maxmemory", 1)
+        row = services.submit(Person(user_id=1), "a red circle", request_key="1")
+        assert "OutOfMemoryError" in sweep().problem
+        server.config_set("maxmemory", 0)
+        assert sweep().rang
+        assert server.llen("rq:queue:gpu") == 1
+    row.refresh_from_db()
+    assert row.status == Status.QUEUED
 
 
 def test_a_render_stopped_by_the_engine_itself_changes_nothing_without_a_wish(
@@ -453,6 +483,26 @@ def test_twenty_people_write_while_progress_is_published_and_nobody_is_turned_aw
     publisher.join()
     assert errors == []
     assert Generation.objects.count() == 61
+
+
+def test_nobody_waits_for_the_database_while_a_video_is_made_and_stored(
+    engine: StandInEngine, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One open transaction would keep every writer of SQLite waiting for a whole render."""
+    row = make_row()
+    keep = rendering._keep
+    open_: list[bool] = []
+
+    def look_and_keep(path: Path, name: str) -> str:
+        open_.append(connection.in_atomic_block)
+        return keep(path, name)
+
+    engine.before_step = lambda done: open_.append(connection.in_atomic_block)
+    monkeypatch.setattr(rendering, "_keep", look_and_keep)
+    tasks.run_generations()
+    row.refresh_from_db()
+    assert row.status == Status.SUCCEEDED
+    assert open_ == [False] * (row.steps + 2)
 
 
 def test_web_and_bot_can_ring_without_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import django_rq
@@ -74,6 +75,14 @@ def test_hostile_text_is_shown_as_text_on_every_page(
         assert answer.status_code == 200
         assert not [raw for raw in RAW if raw in text]
         assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+
+
+def test_a_name_that_turns_the_text_around_it_is_kept_apart(prompt: Callable[..., Generation], page: Client) -> None:
+    person = Requester.objects.create(user_id=666, display_name="\u202e evil")
+    prompt(requester=person, prompt="\u202e cat")
+    text = page.get("/admin/generations/generation/").content.decode()
+    for shown in ("\u202e evil", "\u202e cat"):
+        assert re.search(rf"<bdi>[^<]*{shown}</bdi>", text)
 
 
 @pytest.fixture

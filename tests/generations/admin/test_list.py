@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -33,6 +34,12 @@ def test_the_list_shows_poster_status_person_and_prompt(prompt: Make, page: Clie
     text = page.get(LIST).content.decode()
     for shown in ("/media/", "pill-succeeded", "pill-delivered", "Petra", "a red circle moving right", "12 s"):
         assert shown in text
+
+
+def test_a_clock_that_was_set_back_shows_no_negative_wait(prompt: Make, page: Client) -> None:
+    prompt(started_at=timezone.now() - timedelta(hours=2), status=Status.RUNNING)
+    text = page.get(LIST).content.decode()
+    assert "waited 0.0 s" in text
 
 
 def test_fifty_rows_cost_no_more_queries_than_one(prompt: Make, page: Client) -> None:
