@@ -20,7 +20,7 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 from PIL import Image
 
 from generations.engine.base import EngineError
@@ -33,6 +33,13 @@ TITLE_LENGTH = 200
 # Telegram's limits for a thumbnail.
 POSTER_SIDE, POSTER_BYTES = 320, 200_000
 BT709 = 1
+# ITU-R BT.709 from 8-bit RGB to video range (luma 16..235, chroma 16..240), times 2**SHIFT.
+SHIFT = 16
+_WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
+LUMA = np.rint(_WEIGHTS * 219 / 255 * 2**SHIFT).astype(np.int32)
+CHROMA = np.rint(
+    np.stack([([0, 0, 1] - _WEIGHTS) / 1.8556, ([1, 0, 0] - _WEIGHTS) / 1.5748], axis=1) * 224 / 255 * 2**SHIFT
+).astype(np.int32)
 
 Frames = npt.NDArray[np.uint8]
 
@@ -157,19 +164,36 @@ def _encode(pictures: list[Frames], path: Path, rate: Fraction, metadata: Mappin
         height, width = pictures[0].shape[:2]
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = 1 / rate
-        stream.options = {"crf": "18", "preset": "veryfast", "profile": "high"}
-        # One thread: these clips take a fraction of a second, and the bytes do not depend on the machine's cores.
+        # x264 picks other algorithms on other processors unless told not to; with one thread and our own colour
+        # conversion the bytes depend on nothing but the frames.
+        stream.options = {"crf": "18", "preset": "veryfast", "profile": "high", "x264-params": "cpu-independent=1"}
         stream.codec_context.thread_count = 1
         stream.codec_context.color_range = ColorRange.MPEG
         stream.codec_context.colorspace = BT709
         stream.codec_context.color_primaries = BT709
         stream.codec_context.color_trc = BT709
         for index, picture in enumerate(pictures):
-            rgb = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            frame = av.VideoFrame.from_ndarray(_yuv420p(picture), format="yuv420p")
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def _yuv420p(picture: Frames) -> npt.NDArray[np.uint8]:
+    """Return RGB (H, W, 3), even sides, as planar BT.709 in video range, (H * 3 / 2, W), chroma sited left as in H.264.
+
+    Integers throughout: swscale rounds by the processor it finds, and once gave two answers for one picture.
+    """
+    rgb = picture.astype(np.int32)
+    height, width = rgb.shape[:2]
+    luma = (rgb @ LUMA + (16 << SHIFT) + (1 << SHIFT >> 1)) >> SHIFT
+    rows = rgb[0::2] + rgb[1::2]
+    before = np.concatenate([rows[:, :1], rows[:, 1:-1:2]], axis=1)
+    # One quarter, one half, one quarter across, twice that for the two rows: eighths.
+    blurred = before + 2 * rows[:, 0::2] + rows[:, 1::2]
+    chroma = (blurred @ CHROMA + (128 << SHIFT + 3) + (1 << SHIFT + 3 >> 1)) >> SHIFT + 3
+    planes = np.concatenate([luma.ravel(), chroma[..., 0].ravel(), chroma[..., 1].ravel()])
+    return planes.clip(0, 255).astype(np.uint8).reshape(height * 3 // 2, width)
 
 
 def _tags(metadata: Mapping[str, Any]) -> dict[str, str]:

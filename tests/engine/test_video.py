@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from generations.engine import video as video_module
 from generations.engine.base import EngineError
 from generations.engine.video import probe_encoder, write_poster, write_video
 
@@ -78,6 +79,33 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, clip: Frames) -> No
     metadata = {"prompt": "a", "seed": 1}
     first, again = (write_video(clip, tmp_path / name, 8, metadata=metadata) for name in ("1.mp4", "2.mp4"))
     assert first.sha256 == again.sha256
+
+
+@pytest.mark.parametrize(
+    ("rgb", "yuv"),
+    # SMPTE's full bars in BT.709, 8 bits.
+    [
+        ((255, 255, 255), (235, 128, 128)),
+        ((0, 0, 0), (16, 128, 128)),
+        ((255, 0, 0), (63, 102, 240)),
+        ((0, 255, 0), (173, 42, 26)),
+        ((0, 0, 255), (32, 240, 118)),
+    ],
+)
+def test_colours_are_those_of_the_standard(rgb: tuple[int, int, int], yuv: tuple[int, int, int]) -> None:
+    planes = video_module._yuv420p(np.full((4, 6, 3), rgb, np.uint8))
+    assert planes.shape == (6, 6)
+    assert [set(map(int, part)) for part in np.split(planes.ravel(), [24, 30])] == [{value} for value in yuv]
+
+
+def test_colour_is_sited_left_as_players_expect() -> None:
+    """A red column among black ones: a quarter of it in the cell to its right, half in its own when it is even."""
+    picture = np.zeros((2, 8, 3), np.uint8)
+    picture[:, 2] = 255, 0, 0
+    red, own = 240 - 128, video_module._yuv420p(picture).ravel()[16 + 4 :]
+    assert own.tolist() == [128, 128 + red // 2, 128, 128]
+    picture[:, 2], picture[:, 3] = 0, (255, 0, 0)
+    assert video_module._yuv420p(picture).ravel()[16 + 4 :].tolist() == [128, 128 + red // 4, 128 + red // 4, 128]
 
 
 @pytest.mark.parametrize("fps", [8, 8.0, np.float64(7.5), np.float32(12), np.int64(8), Fraction(30000, 1001), 0.5])
