@@ -4,6 +4,7 @@ python -m tests.faults.run --list
 python -m tests.faults.run --minutes 20 --prompts 400            a random fault every 5 s: the soak
 python -m tests.faults.run --only F1 --seed 7 --minutes 10       of one chapter only
 python -m tests.faults.run --kill-loop 200                       kill -9 at 200 random moments
+python -m tests.faults.run --kill-loop 200 --each bot,web        of each of these parts; "--each all": of all four
 With --database postgres://... and --queue redis on those; a database is made for the run, and dropped. Ends with 0 when
 every accepted prompt has exactly one outcome.
 """
@@ -16,10 +17,11 @@ import random
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from telegram_bot.simulator import Simulator
-from tests.faults.soak import Walk
+from tests.faults.soak import PARTS, Walk
 from tests.faults.system import Backend, System, made_template
 
 TOKEN = "1000001:MARKER-OF-THE-FAULT-RUN"
@@ -34,6 +36,9 @@ def main() -> int:
     parser.add_argument("--prompts", type=int, default=0, help="default: 20 a minute")
     parser.add_argument("--every", type=float, default=5, metavar="SECONDS")
     parser.add_argument("--kill-loop", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--each", default="", metavar="PARTS", help="so many kills of each: bot,worker,queue,web or all"
+    )
     parser.add_argument("--database", default="", metavar="URL", help="a PostgreSQL server; default: SQLite")
     parser.add_argument("--queue", choices=["valkey", "redis"], default="valkey")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
@@ -50,7 +55,7 @@ def main() -> int:
             with System(template, telegram, home / "run") as system:
                 walk = Walk(system, options.seed)
                 if options.kill_loop:
-                    walk.kill_loop(options.kill_loop)
+                    walk.kill_loop(kills_of_each(options.kill_loop, options.each, options.seed))
                 else:
                     prompts = options.prompts or round(options.minutes * 20)
                     walk.soak(minutes=options.minutes, prompts=prompts, every=options.every, only=options.only)
@@ -62,6 +67,13 @@ def main() -> int:
             print(f"logs: {home}", file=sys.stderr)
         else:
             shutil.rmtree(home, ignore_errors=True)
+
+
+def kills_of_each(kills: int, each: str, seed: int) -> Counter[str]:
+    """Without names, `kills` in all, shared out by chance."""
+    if not each:
+        return Counter(random.Random(seed).choices(PARTS, k=kills))
+    return Counter(dict.fromkeys(PARTS if each == "all" else each.split(","), kills))
 
 
 def listing() -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -20,9 +22,41 @@ PEOPLE = 80
 PARTS = ("worker", "bot", "queue", "web")
 # A first video, and its memory, before anything is compared with it.
 WARM_UP = 20.0
+# Megabytes that a part may grow in one life, after its warm-up.
+MOST_GROWTH = 50
+# Seconds between two kills, at most, and the share of them that does not wait until the part has come up.
+LONGEST_PAUSE = 2.0
+WHILE_STARTING = 0.25
 # Prompts that ask the engine for a fault of its own, once in so many.
 ODD_PROMPTS = ("!die-once=5", "!die-before-row", "!raise=3", "!memory=2", "!broken=1", "!die=4")
 ODD_ONE_IN = 20
+
+
+@dataclass
+class Memory:
+    """Of one part, in megabytes, through all its lives: a successor's start is no growth."""
+
+    most: float = 0
+    grew: float = 0
+    longest_life: float = 0
+    _pid: int = 0
+    _began: float = 0
+    _at_first: float = 0
+
+    def note(self, pid: int, size: float) -> None:
+        now = time.monotonic()
+        if pid != self._pid:
+            self._pid, self._began, self._at_first = pid, now, 0
+        self.most = max(self.most, size)
+        self.longest_life = max(self.longest_life, now - self._began)
+        if now - self._began >= WARM_UP:
+            self._at_first = self._at_first or size
+            self.grew = max(self.grew, size - self._at_first)
+
+    def __str__(self) -> str:
+        lived = self.longest_life > WARM_UP
+        grew = f"grew {self.grew:.0f} MB in one life" if lived else "no life long enough to see it grow"
+        return f"at most {self.most:.0f} MB, {grew}, the longest of {self.longest_life:.0f} s"
 
 
 @dataclass
@@ -33,10 +67,12 @@ class Walk:
     seed: int
     sent: int = 0
     done: Counter[str] = field(default_factory=Counter)
-    memory: dict[str, list[float]] = field(default_factory=lambda: {"bot": [], "web": []})
+    memory: dict[str, Memory] = field(default_factory=lambda: {"bot": Memory(), "web": Memory()})
+    loads: list[float] = field(default_factory=list)
     account: Account | None = None
     seconds: float = 0
     _later: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    _looked_at: float = 0
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -55,7 +91,12 @@ class Walk:
         self._later.append((time.monotonic() + seconds, action))
 
     def kill(self, name: str) -> None:
-        self.system.processes[name].kill()
+        """kill -9 of the process itself; for the web site now and then of gunicorn's child alone."""
+        pids = [self.system.processes[name].pid]
+        if name == "web":
+            pids += self.system.children(name)
+        with suppress(ProcessLookupError):
+            os.kill(self.random.choice(pids), signal.SIGKILL)
 
     def stop(self, name: str) -> None:
         self.system.processes[name].terminate()
@@ -135,21 +176,29 @@ class Walk:
             self.prompt()
         self._end(began)
 
-    def kill_loop(self, kills: int) -> None:
-        began = self._start()
+    def kill_loop(self, kills: Counter[str]) -> None:
+        """kill -9 so many times of each part, in random order and at random moments of its life."""
+        began, left = self._start(), +kills
         next_kill, next_prompt = began + WARM_UP / 2, began
-        while sum(self.done.values()) < kills:
+        while left:
             now = time.monotonic()
             if now >= next_prompt:
                 self.prompt()
                 next_prompt = now + 1.5
-            name = self.random.choice(PARTS)
-            if now >= next_kill and self.system.is_alive(name):
+            [name] = self.random.choices(list(left), list(left.values()))
+            if now >= next_kill and self._may_die(name):
                 self.kill(name)
                 self.done[f"{name} killed"] += 1
-                next_kill = now + self.random.uniform(0.05, 4)
+                left = left - Counter([name])
+                next_kill = time.monotonic() + self.random.uniform(0.05, LONGEST_PAUSE)
             self._tick()
         self._end(began)
+
+    def _may_die(self, name: str) -> bool:
+        """Most kills wait until the part has come up: else a busy machine would never get beyond starting it."""
+        if not self.system.is_alive(name):
+            return False
+        return self.random.random() < WHILE_STARTING or self.system.is_ready(name)
 
     def _start(self) -> float:
         system = self.system
@@ -167,10 +216,18 @@ class Walk:
         for action in due:
             action()
         self.system.tend()
-        for name, sizes in self.memory.items():
-            if size := self.system.memory(name):
-                sizes.append(size)
+        if now - self._looked_at >= 1:
+            self._look()
+            self._looked_at = now
         time.sleep(0.1)
+
+    def _look(self) -> None:
+        """How large the parts are, and a visit to the site, so that it has something to do."""
+        self.loads.append(os.getloadavg()[0])
+        serves(self.system.web_port, self.random.choice(["/healthz", "/admin/login/", "/media/nothing"]))
+        for name, memory in self.memory.items():
+            if size := self.system.memory(name):
+                memory.note(self.system.processes[name].pid, size)
 
     def _end(self, began: float) -> None:
         """No more faults. Everything gets the time to come to rest, then it is counted."""
@@ -183,6 +240,9 @@ class Walk:
         self.seconds = time.monotonic() - began
         if not serves(self.system.web_port, "/healthz"):
             self.account.problems.append("the web site does not answer")
+        for name, memory in self.memory.items():
+            if memory.grew > MOST_GROWTH:
+                self.account.problems.append(f"{name} grew {memory.grew:.0f} MB")
 
     def _nothing_to_come(self) -> bool:
         rows = self.system.query("SELECT count(*) AS n FROM generations_generation")[0]["n"]
@@ -190,22 +250,15 @@ class Walk:
 
     def summary(self) -> str:
         assert self.account is not None
+        loads = sorted(self.loads)
         return "\n".join(
             [
-                f"{self.system.template.backend.name}, seed {self.seed}, {self.seconds / 60:.1f} min",
+                f"{self.system.template.backend.name}, seed {self.seed}, {self.seconds / 60:.1f} min,"
+                f" load average {loads[len(loads) // 2]:.1f}, at most {loads[-1]:.1f}",
                 f"  sent {self.sent}; {self.account}",
                 "  faults: " + ", ".join(f"{name} {number}" for name, number in sorted(self.done.items())),
-                f"  started again {self.system.restarts} times; "
-                + ", ".join(f"{name} at most {max(sizes):.0f} MB" for name, sizes in self.memory.items() if sizes)
-                + "; "
-                + ", ".join(f"{name} grew {grown(sizes):.0f} MB" for name, sizes in self.memory.items() if sizes),
+                f"  {sum(self.done.values())} in all; started again {self.system.restarts} times",
+                *(f"  {name} {memory}" for name, memory in self.memory.items()),
                 *(f"  PROBLEM {problem}" for problem in self.account.problems),
             ]
         )
-
-
-def grown(sizes: list[float]) -> float:
-    """The mean of the last tenth, less the mean of the second: the first is the start-up."""
-    tenth = max(1, len(sizes) // 10)
-    early, late = sizes[tenth : 2 * tenth] or sizes, sizes[-tenth:]
-    return sum(late) / len(late) - sum(early) / len(early)

@@ -119,6 +119,8 @@ class System:
         self.template, self.telegram, self.folder = template, telegram, folder
         self.journal = Journal(folder)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        # How much each log held when the process was started.
+        self._marks: dict[str, int] = {}
         self.restarts = 0
         self.web_port = free_port()
         self.url = template.copy_to(folder)
@@ -156,18 +158,18 @@ class System:
 
     def start(self, *names: str) -> None:
         """Start them side by side, and come back when all are ready."""
-        marks = {name: self._launch(name) for name in names}
-        for name, mark in marks.items():
-            if name == "queue":
-                self.wait_for(lambda: embedded.answers(f"unix://{self.socket}"), "the queue answers")
-            elif name == "web":
-                self.wait_for(lambda: serves(self.web_port, "/healthz"), "the web site answers")
-            else:
-                self.wait_for(lambda: READY[name] in self.log(name)[mark:], f"{name} is ready")  # noqa: B023
+        for name in names:
+            self.launch(name)
+        for name in names:
+            self.wait_for(lambda: self.is_ready(name), f"{name} is ready")  # noqa: B023
 
-    def launch(self, name: str) -> None:
-        """Start it and do not wait."""
-        self._launch(name)
+    def is_ready(self, name: str) -> bool:
+        """Has it come up since it was started last?"""
+        if name == "queue":
+            return embedded.answers(f"unix://{self.socket}")
+        if name == "web":
+            return serves(self.web_port, "/healthz")
+        return READY[name] in self.log(name, self._marks[name])
 
     def kill(self, name: str) -> None:
         """kill -9, whatever state it is in."""
@@ -194,18 +196,30 @@ class System:
         for name, process in list(self.processes.items()):
             if process.poll() is not None:
                 self.restarts += 1
-                self._launch(name)
+                self.launch(name)
 
-    def log(self, name: str) -> str:
+    def log(self, name: str, after: int = 0) -> str:
+        """What it has said, from so many bytes on."""
         path = self.folder / f"{name}.log"
-        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        if not path.exists():
+            return ""
+        with path.open("rb") as log:
+            log.seek(after)
+            return log.read().decode(errors="replace")
+
+    def children(self, name: str) -> list[int]:
+        """Process ids; none when it is not there."""
+        pid = self.processes[name].pid if name in self.processes else 0
+        try:
+            return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            return []
 
     def memory(self, name: str) -> float:
         """Resident megabytes of the process and its children; 0 when it is not there."""
         pid = self.processes[name].pid if name in self.processes else 0
         try:
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            states = [Path(f"/proc/{number}/status").read_text() for number in (pid, *children)]
+            states = [Path(f"/proc/{number}/status").read_text() for number in (pid, *self.children(name))]
             return sum(int(state.partition("VmRSS:")[2].split()[0]) for state in states) / 1024
         except (OSError, IndexError):
             return 0.0
@@ -225,17 +239,18 @@ class System:
         assert result.returncode == 0, result.stderr
         return result.stdout
 
-    def _launch(self, name: str) -> int:
-        """Returns how much its log held before."""
-        before = len(self.log(name))
+    def launch(self, name: str) -> None:
+        """Start it and do not wait."""
+        path = self.folder / f"{name}.log"
+        self._marks[name] = path.stat().st_size if path.exists() else 0
         if name == "queue":
             command = self._queue_command()
         elif name == "web":
             command = [sys.executable, "-m", "gunicorn", "t2vsite.wsgi", "--bind", f"127.0.0.1:{self.web_port}"]
-            command += ["--worker-class", "gthread", "--threads", "4", "--no-control-socket", "--log-level", "warning"]
+            command += ["--worker-class", "gthread", "--threads", "8", "--no-control-socket", "--log-level", "warning"]
         else:
             command = [sys.executable, "-m", "tests.faults.launcher", *COMMANDS[name]]
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with path.open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,
                 cwd=ROOT,
@@ -244,7 +259,6 @@ class System:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        return before
 
     def _environment_of(self, name: str) -> dict[str, str]:
         return {**self.environment, "FAULTS": json.dumps({**self._wishes, "name": name})}
