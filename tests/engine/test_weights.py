@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,28 @@ def test_a_download_that_stopped_early_is_named(own_folder: Path) -> None:
     [problem] = problems(own_folder)
     assert "truncated after" in problem
     assert "the download stopped early" in problem
+
+
+@pytest.mark.parametrize("file", [CLIP_FILE, UNET_FILE, AUTOENCODER_FILE])
+def test_one_flipped_bit_of_a_weight_is_noticed(own_folder: Path, file: str) -> None:
+    path = own_folder / file
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+        weights = path.read_bytes().index(archive.read(largest))
+    content = bytearray(path.read_bytes())
+    content[weights + largest.file_size // 2] ^= 1
+    path.write_bytes(content)
+    assert problems(own_folder) == [f"{path}: not a usable torch checkpoint (Bad CRC-32 for file '{largest.filename}')"]
+
+
+def test_a_file_whose_writer_left_the_checksums_out_loads(own_folder: Path) -> None:
+    state = torch.load(own_folder / UNET_FILE, weights_only=True)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(state, own_folder / UNET_FILE)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    load_engine(own_folder, "cpu")
 
 
 def test_a_folder_in_the_place_of_a_file_is_named(own_folder: Path) -> None:
