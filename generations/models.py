@@ -10,7 +10,7 @@ Delivery is a second column, because failures and refusals must be told too:
 
     NONE      nobody to tell (made on the command line), or not finished yet
     HELD      finished, waits for an operator
-    WAITING   finished, to be told          -> SENDING
+    WAITING   finished, to be told          -> SENDING | UNDELIVERABLE (its chat cannot be reached)
     SENDING   a bot process holds the lease -> DELIVERED | WAITING | UNDELIVERABLE | UNKNOWN
     UNKNOWN   the reply of Telegram was lost; only a person may send again -> WAITING
 """
@@ -140,7 +140,7 @@ COUNTED = (*UNFINISHED, Status.SUCCEEDED)
 
 DELIVERY_TRANSITIONS: dict[Delivery, frozenset[Delivery]] = {
     Delivery.HELD: frozenset({Delivery.WAITING}),
-    Delivery.WAITING: frozenset({Delivery.SENDING}),
+    Delivery.WAITING: frozenset({Delivery.SENDING, Delivery.UNDELIVERABLE}),
     Delivery.SENDING: frozenset({Delivery.DELIVERED, Delivery.WAITING, Delivery.UNDELIVERABLE, Delivery.UNKNOWN}),
     Delivery.UNKNOWN: frozenset({Delivery.WAITING}),
     Delivery.UNDELIVERABLE: frozenset({Delivery.WAITING}),
@@ -472,13 +472,30 @@ class Generation(models.Model):
             Status.CANCELLED, Q(status__in=[Status.PENDING_REVIEW, Status.QUEUED]), event="cancelled", actor=actor
         ):
             return True
-        with transaction.atomic():
-            asked = Generation.objects.filter(pk=self.pk, status=Status.RUNNING, cancel_requested_at=None).update(
-                cancel_requested_at=timezone.now()
-            )
-            if asked:
-                self.record("cancel requested", actor=actor)
-        return asked == 1
+        running = Q(status=Status.RUNNING, cancel_requested_at=None)
+        return self._update(running, {"cancel_requested_at": timezone.now()}, "cancel requested", actor, "")
+
+    def abandon(self, *, actor: str, reason: str) -> bool:
+        """Nobody in its chat can be reached: render nothing more for it, send nothing. True when this changed anything.
+
+        A worker that runs it is asked to stop.
+        """
+        here = Q(chat_id=self.chat_id)
+        unreachable = {"delivery": Delivery.UNDELIVERABLE, "delivery_error": reason}
+        not_begun = here & Q(status__in=[Status.PENDING_REVIEW, Status.QUEUED])
+        if self._finish(Status.CANCELLED, not_begun, event="cancelled", actor=actor, detail=reason, **unreachable):
+            return True
+        running = here & Q(status=Status.RUNNING, cancel_requested_at=None)
+        if self._update(running, {"cancel_requested_at": timezone.now()}, "cancel requested", actor, reason):
+            return True
+        return self._move_delivery(
+            Delivery.UNDELIVERABLE,
+            here & ~Q(delivery=Delivery.SENDING),
+            event="undeliverable",
+            actor=actor,
+            detail=reason,
+            delivery_error=reason,
+        )
 
     def stopped(self, owner: str) -> bool:
         """The worker has stopped rendering because somebody pressed cancel."""
@@ -489,7 +506,7 @@ class Generation(models.Model):
     def delivered(self, owner: str, *, message_id: int | None, file_id: str = "") -> bool:
         return self._move_delivery(
             Delivery.DELIVERED,
-            Q(delivery_owner=owner),
+            self._sending(owner),
             event="delivered",
             actor=owner,
             delivered_at=timezone.now(),
@@ -502,7 +519,7 @@ class Generation(models.Model):
         """Provably not sent; try again after the wait."""
         return self._move_delivery(
             Delivery.WAITING,
-            Q(delivery_owner=owner),
+            self._sending(owner),
             event="delivery postponed",
             actor=owner,
             detail=reason,
@@ -513,7 +530,7 @@ class Generation(models.Model):
     def undeliverable(self, owner: str, *, reason: str) -> bool:
         return self._move_delivery(
             Delivery.UNDELIVERABLE,
-            Q(delivery_owner=owner),
+            self._sending(owner),
             event="undeliverable",
             actor=owner,
             detail=reason,
@@ -524,7 +541,7 @@ class Generation(models.Model):
         """It may have arrived. Never sent again without a person's word."""
         return self._move_delivery(
             Delivery.UNKNOWN,
-            Q(delivery_owner=owner),
+            self._sending(owner),
             event="delivery unknown",
             actor=owner,
             detail=reason,
@@ -561,6 +578,9 @@ class Generation(models.Model):
     def _lease(self, owner: str) -> Q:
         return Q(status=Status.RUNNING, owner=owner, attempt=self.attempt)
 
+    def _sending(self, owner: str) -> Q:
+        return Q(delivery=Delivery.SENDING, delivery_owner=owner)
+
     def _mine(self, owner: str) -> models.QuerySet[Generation]:
         return Generation.objects.filter(self._lease(owner), pk=self.pk)
 
@@ -573,8 +593,7 @@ class Generation(models.Model):
             owner="",
             lease_until=None,
             cancel_requested_at=None,
-            **told,
-            **changes,
+            **{**told, **changes},
         )
 
     def _move(

@@ -10,12 +10,13 @@ from typing import Any, Literal
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from generations import limits, prompts, tasks
 from generations.engine.base import MAX_SEED, EngineError
 from generations.engine.card import InvalidSpec, ModelCard, read_card
-from generations.models import UNFINISHED, Generation, Policy, Requester, Status
+from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
 
 Operator = AbstractBaseUser
 
@@ -171,6 +172,18 @@ def chat_moved(old_id: int, new_id: int) -> int:
     return Generation.objects.filter(chat_id=old_id).update(
         chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
     )
+
+
+def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> int:
+    """Nobody in this chat hears the bot: blocked, removed, gone. Nothing more is rendered for it or sent there.
+
+    What was asked for after `since` stays: whoever writes again is back. Returns how many rows this concerned.
+    """
+    with transaction.atomic():
+        rows = Generation.objects.filter(chat_id=chat_id, created_at__lt=since).filter(
+            Q(status__in=UNFINISHED) | Q(delivery=Delivery.WAITING)
+        )
+        return sum(row.abandon(actor=by, reason=reason) for row in rows)
 
 
 def random_seed() -> int:

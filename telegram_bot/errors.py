@@ -34,7 +34,8 @@ class Next(Enum):
     NO_TEXT = auto()  # it holds a video by now: words cannot be edited in
     TOO_LARGE = auto()  # the file can never be sent: say so
     REFUSED = auto()  # Telegram dislikes the content: say that it cannot be sent
-    GIVE_UP = auto()  # nobody in this chat can be reached
+    UNREACHABLE = auto()  # nobody in this chat hears the bot: drop all that is meant for it
+    GIVE_UP = auto()  # this cannot be sent here, perhaps something else or later can
     STOP = auto()  # the token is not valid: the whole bot stops
 
 
@@ -60,15 +61,25 @@ BAD_REQUESTS = [
     ("message_id_invalid", Next.GONE),
     ("no text in the message to edit", Next.NO_TEXT),
     ("file is too big", Next.TOO_LARGE),
-    ("chat not found", Next.GIVE_UP),
-    ("user not found", Next.GIVE_UP),
-    ("peer_id_invalid", Next.GIVE_UP),
-    ("user is deactivated", Next.GIVE_UP),
-    ("group chat was deactivated", Next.GIVE_UP),
+    ("chat not found", Next.UNREACHABLE),
+    ("user not found", Next.UNREACHABLE),
+    ("peer_id_invalid", Next.UNREACHABLE),
+    ("user is deactivated", Next.UNREACHABLE),
+    ("group chat was deactivated", Next.UNREACHABLE),
     ("chat_write_forbidden", Next.GIVE_UP),
     ("not enough rights to send text messages", Next.GIVE_UP),
     ("need administrator rights in the channel chat", Next.GIVE_UP),
     ("have no rights to send a message", Next.GIVE_UP),
+]
+# The reasons of a 403 that no later call can change; others (a missing right) may pass.
+FORBIDDEN = [
+    "bot was blocked",
+    "bot was kicked",
+    "bot is not a member",
+    "user is deactivated",
+    "group chat was deleted",
+    "bot can't initiate conversation",
+    "bot can't send messages to bots",
 ]
 # The request did not reach Telegram: no connection, or none free in our own pool.
 UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
@@ -84,7 +95,8 @@ def sort(error: TelegramError) -> Verdict:
         case RetryAfter():
             return Verdict(Next.WAIT, reason, wait=wait_of(error))
         case Forbidden():
-            return Verdict(Next.GIVE_UP, reason)
+            lost = any(part in words for part in FORBIDDEN)
+            return Verdict(Next.UNREACHABLE if lost else Next.GIVE_UP, reason)
         case ChatMigrated():
             return Verdict(Next.MOVED, reason, chat_id=error.new_chat_id)
         case InvalidToken() | EndPointNotFound():

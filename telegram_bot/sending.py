@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -13,7 +14,7 @@ from telegram.error import TelegramError
 
 from generations import services
 
-from .errors import Next, sort
+from .errors import Next, Verdict, sort
 
 logger = logging.getLogger(__name__)
 
@@ -55,3 +56,11 @@ async def send(target: Target, call: Callable[[Target], Awaitable[Message]]) -> 
                 raise
             logger.info("Chat %s: %s; sent to what remains of the place.", target.chat_id, verdict.reason)
             target = elsewhere
+
+
+async def chat_lost(chat_id: int, verdict: Verdict, *, since: datetime) -> None:
+    """Nothing more is made for a chat that nobody can be reached in. since: when the call began that said so."""
+    reason = f"the chat cannot be reached: {verdict.reason}"
+    stopped = await sync_to_async(services.chat_unreachable)(chat_id, by="bot", reason=reason, since=since)
+    if stopped:
+        logger.warning("Chat %s cannot be reached; %s other results or prompts are dropped.", chat_id, stopped)

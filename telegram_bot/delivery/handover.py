@@ -17,7 +17,7 @@ from generations.models import Generation
 
 from .. import texts
 from ..errors import Next, Verdict, sort
-from ..sending import Target, send
+from ..sending import Target, chat_lost, send
 from . import parcel as parcels
 from . import rows
 from .parcel import Parcel, Video
@@ -39,6 +39,7 @@ class Handover:
 
     def __init__(self, bot: ExtBot[int], owner: str, row: Generation) -> None:
         self.bot, self.owner, self.row = bot, owner, row
+        self.began = timezone.now()
 
     async def deliver(self) -> None:
         row = self.row
@@ -114,6 +115,8 @@ class Handover:
         else:
             logger.warning("Result %s cannot be delivered: %s", row.pk, reason)
             await sync_to_async(row.undeliverable)(self.owner, reason=reason)
+            if verdict.next is Next.UNREACHABLE:
+                await chat_lost(self._chat_id, verdict, since=self.began)
 
     def _repeatable(self) -> set[Next]:
         """An edit may be repeated even when nobody knows what became of it."""

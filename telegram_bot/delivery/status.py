@@ -6,6 +6,7 @@ import logging
 import time
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
@@ -13,6 +14,7 @@ from generations import services
 
 from ..errors import Next, sort
 from ..limiter import OPTIONAL
+from ..sending import chat_lost
 from . import rows
 from .rows import StatusEdit
 
@@ -59,6 +61,7 @@ class StatusBoard:
         # The result may have taken the message's place since.
         if not await sync_to_async(rows.still_unfinished)(edit.pk):
             return
+        began = timezone.now()
         try:
             await self.bot.edit_message_text(
                 edit.text, chat_id=edit.chat_id, message_id=edit.message_id, rate_limit_args=OPTIONAL
@@ -70,8 +73,11 @@ class StatusBoard:
                 await sync_to_async(rows.forget_status)(edit.pk, edit.message_id)
             elif verdict.next is Next.MOVED and verdict.chat_id is not None:
                 await sync_to_async(services.chat_moved)(edit.chat_id, verdict.chat_id)
+            elif verdict.next is Next.UNREACHABLE:
+                # Before anything is rendered for nobody.
+                await chat_lost(edit.chat_id, verdict, since=began)
             # A message that is a video already (the database was restored from a copy) becomes it once more.
-            if verdict.next not in {Next.DONE, Next.REFUSED, Next.GIVE_UP, Next.NO_TEXT}:
+            if verdict.next not in {Next.DONE, Next.REFUSED, Next.GIVE_UP, Next.UNREACHABLE, Next.NO_TEXT}:
                 return
         # Refused for good is noted too: the same text is never tried twice.
         await sync_to_async(rows.status_shown)(edit)

@@ -32,7 +32,12 @@ REQUEST = httpx.Request("POST", "http://x")
 @pytest.mark.parametrize(
     ("error", "next_step"),
     [
-        (Forbidden("Forbidden: bot was kicked from the group chat"), Next.GIVE_UP),
+        (Forbidden("Forbidden: bot was kicked from the group chat"), Next.UNREACHABLE),
+        (Forbidden("Forbidden: bot was blocked by the user"), Next.UNREACHABLE),
+        (Forbidden("Forbidden: user is deactivated"), Next.UNREACHABLE),
+        (Forbidden("Forbidden: bot is not a member of the channel chat"), Next.UNREACHABLE),
+        (Forbidden("Forbidden: the group chat was deleted"), Next.UNREACHABLE),
+        (Forbidden("Forbidden: not enough rights to send videos to the chat"), Next.GIVE_UP),
         (BadRequest("Message is not modified: specified new message content"), Next.DONE),
         (BadRequest("Message thread not found"), Next.NO_THREAD),
         (BadRequest("Topic_closed"), Next.NO_THREAD),
@@ -40,7 +45,8 @@ REQUEST = httpx.Request("POST", "http://x")
         (BadRequest("Message to edit not found"), Next.GONE),
         (BadRequest("Message can't be edited"), Next.GONE),
         (BadRequest("There is no text in the message to edit"), Next.NO_TEXT),
-        (BadRequest("Chat not found"), Next.GIVE_UP),
+        (BadRequest("Chat not found"), Next.UNREACHABLE),
+        (BadRequest("Not enough rights to send text messages to the chat"), Next.GIVE_UP),
         (BadRequest("File is too big"), Next.TOO_LARGE),
         (BadRequest("Something new"), Next.REFUSED),
         (NetworkError("Request Entity Too Large"), Next.TOO_LARGE),
