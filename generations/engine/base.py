@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # torch.Generator takes any 64-bit seed; people read and retype this one, so it stays short.
 MAX_SEED = 2**31 - 1
 
+# The preset of whoever chooses none: upstream's own sampler and steps. presets.py has them all.
+EXACT = "exact"
+
 # What people read when the operator has to act first.
 NOT_AVAILABLE = "The video model is not available right now."
 
@@ -35,6 +38,7 @@ class VideoSpec:
     fps: float = 8
     steps: int = 50
     guidance_scale: float = 9.0
+    preset: str = EXACT
 
 
 class EngineError(Exception):
@@ -70,7 +74,7 @@ class Engine(Protocol):
     def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
         """Return one array (frames, height, width, 3), RGB, per spec, in order.
 
-        All specs share frames, width, height, steps. Raises EngineError, or RenderCancelled from on_step.
+        All specs share frames, width, height, steps, preset. Raises EngineError, or RenderCancelled from on_step.
         """
         ...
 

@@ -1,17 +1,32 @@
-"""DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502) as ModelScope runs it. Pure functions, no state.
+"""From noise to latents: DDIM as ModelScope runs it, and DPM-Solver++ for fewer steps. Pure functions, no state.
 
-Upstream is GaussianDiffusion in modelscope/models/multi_modal/video_synthesis/diffusion.py; tests hold both equal.
-Notation of the paper: alpha_t here is the cumulative product, called alphas_cumprod in most code.
+DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502). Upstream is GaussianDiffusion in
+modelscope/models/multi_modal/video_synthesis/diffusion.py; tests hold both equal.
+DPM-Solver++ (Lu et al. 2022, https://arxiv.org/abs/2211.01095), the multistep solver of order 2, called 2M. Tests hold
+it equal to DPMSolverMultistepScheduler of diffusers.
+Notation of the first paper: alpha_t here is the cumulative product, called alphas_cumprod in most code.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 BETA_START, BETA_END = 0.00085, 0.0120
+# Stands for "no noise left" where a timestep is expected; timestep 0 still has a little.
+CLEAN = -1
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a multistep solver remembers of the step before: its timestep and the x0 predicted there."""
+
+    t: int
+    x0: Tensor
 
 
 def alphas_cumprod(num_timesteps: int = 1000) -> Tensor:
@@ -53,3 +68,73 @@ def ddim_step(prediction: Tensor, t: int, t_prev: int, sample: Tensor, alphas: T
     x0 = math.sqrt(1 / alpha) * sample - math.sqrt(1 / alpha - 1) * prediction
     direction = math.sqrt(1 - alpha_prev) * prediction
     return math.sqrt(alpha_prev) * x0 + direction
+
+
+def guide_again(conditional: Tensor, difference: Tensor, scale: float) -> Tensor:
+    """Guidance without a new unconditional estimate: difference is conditional minus unconditional, kept from before.
+
+    The same as guide() while the difference has not changed, and it changes little in the later steps (Castillo et al.
+    2023, https://arxiv.org/abs/2312.12487, find the two estimates converging).
+    """
+    return conditional + (scale - 1) * difference
+
+
+def solver_timesteps(steps: int, num_timesteps: int = 1000) -> list[tuple[int, int]]:
+    """Return (t, t_prev) for each step of DPM-Solver++: evenly spaced from the noisiest, the last one to CLEAN.
+
+    As diffusers' timestep_spacing "linspace", which its card for these weights uses with 25 steps.
+    """
+    if not 1 <= steps < num_timesteps:
+        raise ValueError(f"steps must be from 1 to {num_timesteps - 1}, not {steps}")
+    spaced = torch.linspace(0, num_timesteps - 1, steps + 1, dtype=torch.float64).round().long().tolist()
+    descending = [*reversed(spaced[1:]), CLEAN]
+    return list(itertools.pairwise(descending))
+
+
+def dpm_solver_step(
+    prediction: Tensor, t: int, t_prev: int, sample: Tensor, alphas: Tensor, before: Before | None
+) -> tuple[Tensor, Before]:
+    """Return the sample at t_prev, and what the next step needs to know of this one.
+
+    Algorithm 2 of the DPM-Solver++ paper, in the variant that extrapolates with the ratio of the step sizes: of order 2
+    with before, of order 1 without (the first step) and towards CLEAN (the last), where order 2 has no step size.
+    prediction, sample, alphas: as in ddim_step.
+    """
+    signal, noise = _signal_and_noise(t, alphas)
+    signal_prev, noise_prev = _signal_and_noise(t_prev, alphas)
+    x0 = (sample - noise * prediction) / signal
+    if t_prev == CLEAN:
+        return x0, Before(t, x0)
+    step = _log_ratio(t_prev, alphas) - _log_ratio(t, alphas)
+    # 1. Order 1 moves along x0. 2. Order 2 along x0 extrapolated by half a step.
+    target = x0
+    if before is not None:
+        step_before = _log_ratio(t, alphas) - _log_ratio(before.t, alphas)
+        target = x0 + (step / (2 * step_before)) * (x0 - before.x0)
+    return (noise_prev / noise) * sample - signal_prev * math.expm1(-step) * target, Before(t, x0)
+
+
+def visits(sampler: str, steps: int, num_timesteps: int = 1000) -> list[tuple[int, int]]:
+    """Return (t, t_prev) for each step of the sampler "ddim" or "dpm_solver", noisiest first."""
+    return {"ddim": timesteps, "dpm_solver": solver_timesteps}[sampler](steps, num_timesteps)
+
+
+def advance(
+    sampler: str, prediction: Tensor, t: int, t_prev: int, sample: Tensor, alphas: Tensor, before: Before | None
+) -> tuple[Tensor, Before | None]:
+    """Return the sample at t_prev, and what to hand in as before at the next step (None at the first)."""
+    if sampler == "ddim":
+        return ddim_step(prediction, t, t_prev, sample, alphas), None
+    return dpm_solver_step(prediction, t, t_prev, sample, alphas, before)
+
+
+def _signal_and_noise(t: int, alphas: Tensor) -> tuple[float, float]:
+    """Return the factors of x0 and of the noise in a sample at t."""
+    alpha = 1.0 if t == CLEAN else float(alphas[t])
+    return math.sqrt(alpha), math.sqrt(1 - alpha)
+
+
+def _log_ratio(t: int, alphas: Tensor) -> float:
+    """Return lambda_t of the DPM-Solver papers: the logarithm of signal over noise, in which its steps are measured."""
+    signal, noise = _signal_and_noise(t, alphas)
+    return math.log(signal / noise)
