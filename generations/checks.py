@@ -11,6 +11,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from generations.engine.base import CheckpointError
 from generations.engine.card import read_card
+from generations.engine.prepared import is_hub_id
+from generations.served import served_model
 
 
 @register(Tags.files)
@@ -29,12 +31,12 @@ def folders_are_writable(**_: Any) -> list[CheckMessage]:
 @register(Tags.files)
 def model_can_be_read(**_: Any) -> list[CheckMessage]:
     model = Path(settings.MODEL)
-    # A hub id has one slash and no folder; it is fetched by a command of its own.
-    if not model.is_dir() and (model.is_absolute() or settings.MODEL.count("/") != 1):
+    # A hub id may still have to be fetched; the worker says so.
+    if not model.is_dir() and not is_hub_id(settings.MODEL):
         hint = "Set MODEL to a folder in ModelScope's format or to a hub id such as iic/text-to-video-synthesis."
         return [Error(f"MODEL: there is no folder {settings.MODEL}.", hint=hint, id="generations.E003")]
     try:
-        read_card(settings.MODEL)
+        read_card(served_model())
     except CheckpointError as error:
         hint = "Fetch the model's files again; configuration.json comes with them."
         return [Error(f"MODEL: {problem}", hint=hint, id="generations.E004") for problem in error.problems]

@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 
 from generations.engine.card import read_card
 from generations.machine import HOST, free_port, manage
+from generations.served import served_model
 from generations.supervisor import REFUSED_TO_START, Supervisor, say
 
 DEMO_SECONDS = 240.0
@@ -33,8 +34,8 @@ def start_demo(prompt: str) -> None:
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True)
     environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_DEMO}
-    environment |= {"DATA_DIR": str(state), "DEBUG": "1"}
-    prompt = prompt or read_card(settings.MODEL).examples[0]
+    environment |= {"DATA_DIR": str(state), "DEBUG": "1", "MODEL": str(served_model())}
+    prompt = prompt or read_card(served_model()).examples[0]
     ports = ("--port", str(free_port()), "--sim-port", str(free_port()))
     command = manage("up", *ports, f"--demo={prompt}", "--demo-home", str(home))
     os.execve(sys.executable, command, environment)

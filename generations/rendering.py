@@ -31,6 +31,7 @@ from generations.engine.base import Engine, EngineError, RenderCancelled
 from generations.engine.video import VideoFile, probe_encoder, write_poster, write_video
 from generations.lease import LeaseKeeper, patiently
 from generations.models import MAX_ATTEMPTS, Generation, Status, media_token
+from generations.served import served_model
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class WorkerStopping(RenderCancelled):
 def engine() -> Engine:
     """The model of this process, loaded on first use and never again."""
     started = time.monotonic()
-    loaded = load_engine(settings.MODEL, settings.DEVICE)
+    loaded = load_engine(served_model(), settings.DEVICE)
     logger.info("model loaded: %s in %.1f s", loaded.card.name, time.monotonic() - started)
     return loaded
 

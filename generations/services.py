@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
@@ -17,6 +16,7 @@ from generations import limits, prompts, tasks
 from generations.engine.base import MAX_SEED, EngineError
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
+from generations.served import served_model
 
 Operator = AbstractBaseUser
 
@@ -52,7 +52,7 @@ def greeting() -> str:
 
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
-    return read_card(settings.MODEL)
+    return read_card(served_model())
 
 
 def submit(

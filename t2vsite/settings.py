@@ -226,8 +226,12 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- engine -----------------------------------------------------------------------------------------------------------
 
-# A folder in ModelScope's format, or a hub id whose files a later command fetches. Default: the small demo model.
+# A folder in ModelScope's format, or a hub id (also id@revision) that fetchmodel has put below MODELS_DIR. Default: the
+# small demo model.
 MODEL = os.environ.get("MODEL", "").strip() or str(BASE_DIR / "generations" / "engine" / "demo_model")
+MODELS_DIR = DATA_DIR / "models"
+# The client of ModelScope's hub draws bars of its own, into logs too; fetchmodel shows progress itself.
+os.environ.setdefault("TQDM_DISABLE", "1")
 DEVICE = os.environ.get("DEVICE", "").strip() or "auto"
 if DEVICE not in {"auto", "cpu", "cuda"} and not (DEVICE.startswith("cuda:") and DEVICE[5:].isdigit()):
     raise ImproperlyConfigured(f"DEVICE must be auto, cpu, cuda or cuda:N, not {DEVICE!r}.")

@@ -20,7 +20,7 @@ FILES = sorted(
     + [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if "migrations" not in path.parts]
 )
 
-TORCH = {"torch", "torchvision", "open_clip", "modelscope", "einops"}
+TORCH = {"torch", "torchvision", "open_clip", "modelscope", "einops", "safetensors"}
 TELEGRAM = {"telegram", "telegram_bot"}
 # What each module of the product may import from the product. The first entry that fits a module counts.
 MAY_IMPORT = {
@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "generations.limits",
         "generations.prompts",
         "generations.tasks",
+        "generations.served",
         "generations.engine.base",
         "generations.engine.card",
     },

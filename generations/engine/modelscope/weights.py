@@ -1,4 +1,8 @@
-"""Opens the weight files of a model folder: every fault at once, and no code from the files is ever run."""
+"""Opens the weight files of a model folder: every fault at once, and no code from the files is ever run.
+
+A folder in ModelScope's format is read, checked and copied into memory. A prepared copy (prepare.py) was checked when
+it was written, holds only what a worker uses, in the dtype it computes in, and is mapped: ready without being read.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from generations.engine import prepared
 from generations.engine.base import CheckpointError
 from generations.engine.modelscope.autoencoder import build_autoencoder
 from generations.engine.modelscope.configuration import Configuration, read_configuration
@@ -25,6 +32,10 @@ NAMES_SHOWN = 3
 # A CLIP checkpoint holds both towers; these are not the text tower's.
 NOT_TEXT = ("visual.", "logit_scale", "logit_bias", "attn_mask")
 AUTOENCODER_PREFIX = "first_stage_model"
+# Only decoding is ever asked for.
+NOT_DECODER = ("encoder", "quant_conv")
+# The files of a prepared copy.
+TEXT_TOWER_FILE, UNET_FILE, DECODER_FILE = "text_tower.safetensors", "unet.safetensors", "decoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,42 +49,119 @@ class Networks:
 
 
 def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
-    """Build the networks of a ModelScope folder and fill them strictly.
+    """Build the networks of a folder, ModelScope's own or a prepared copy, and fill them strictly.
 
     Raises CheckpointError listing every fault of every file.
     """
     if not folder.is_dir():
-        raise CheckpointError([f"{folder}: no such folder; fetch the model first (manage.py fetchmodel)"])
-    try:
-        configuration = read_configuration(folder)
-    except CheckpointError as error:
-        # What to build is unknown, but the files can still be looked at under their usual names.
-        usual = Configuration()
-        files = [folder / name for name in (usual.clip_file, usual.unet_file, usual.autoencoder_file)]
-        raise CheckpointError([*error.problems, *filter(None, map(file_problem, files))]) from error
-
+        command = prepared.how_to_fetch(folder)
+        if prepared.is_hub_id(folder):
+            raise CheckpointError([f"{folder} is not on this machine yet: run {command}"])
+        raise CheckpointError([f"{folder}: no such folder; fetch the model first ({command})"])
+    if (folder / prepared.MANIFEST).exists():
+        return _load_prepared(folder, device, dtype)
+    configuration = configuration_of(folder)
     problems: list[str] = []
 
-    def load(file: str, build: Callable[[], nn.Module], select: Callable[[Mapping[str, Any]], dict[str, Any]]) -> Any:
+    def load(source: Source) -> Any:
         try:
-            state = read_state(folder / file)
-            network = _build(build, folder)
-            fill(network, select(state), folder / file, device, dtype)
+            network, state = source.open()
+            fill(network, state, source.path, device, dtype)
         except CheckpointError as error:
             problems.extend(error.problems)
             return None
         return network
 
-    text_tower = load(configuration.clip_file, lambda: TextTower(configuration.text), _text_keys)
-    unet = load(configuration.unet_file, lambda: build_unet(configuration.unet), dict)
-    autoencoder = load(
-        configuration.autoencoder_file, lambda: build_autoencoder(configuration.autoencoder), _autoencoder_keys
-    )
+    text_tower, unet, autoencoder = map(load, sources_of(folder, configuration))
     if problems:
         raise CheckpointError(problems)
-    # Only decoding is ever asked for; the file was checked whole, the memory need not be held.
-    del autoencoder.encoder, autoencoder.quant_conv
+    # The file was checked whole, the memory need not be held.
+    keep_decoder(autoencoder)
     return Networks(text_tower, unet, autoencoder, configuration)
+
+
+def _load_prepared(folder: Path, device: torch.device, dtype: torch.dtype) -> Networks:
+    """Map the files of a prepared copy. Nothing is read but what the checks sample and what rendering touches."""
+    try:
+        manifest = prepared.read_manifest(folder)
+    except ValueError as error:
+        raise CheckpointError([str(error)]) from error
+    problems = prepared.copy_problems(folder, manifest)
+    stored = getattr(torch, manifest.precision)
+    if stored.itemsize < dtype.itemsize:
+        # float16 weights in a float32 network would be another model than the one the card names, silently.
+        wanted = str(dtype).removeprefix("torch.")
+        command = f"{prepared.how_to_fetch(manifest.model)} --precision {wanted}"
+        problems.append(
+            f"{folder / prepared.MANIFEST}: prepared in {manifest.precision}, but {device} computes in {wanted}; "
+            f"run {command}"
+        )
+    if problems:
+        raise CheckpointError(problems)
+    configuration = read_configuration(folder)
+
+    def load(
+        file: str, build: Callable[[], nn.Module], trim: Callable[[nn.Module], None] = lambda network: None
+    ) -> Any:
+        network = _build(build, folder)
+        trim(network)
+        try:
+            state = load_file(folder / file)
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError([f"{folder / file}: not a usable safetensors file ({error})"]) from error
+        fill(network, state, folder / file, device, dtype, mapped=True)
+        return network
+
+    return Networks(
+        load(TEXT_TOWER_FILE, lambda: TextTower(configuration.text)),
+        load(UNET_FILE, lambda: build_unet(configuration.unet)),
+        load(DECODER_FILE, lambda: build_autoencoder(configuration.autoencoder), keep_decoder),
+        configuration,
+    )
+
+
+def configuration_of(folder: Path) -> Configuration:
+    """Return the configuration of a folder in ModelScope's format.
+
+    Raises CheckpointError with its faults; what to build is unknown then, but the weight files can still be looked at
+    under their usual names, and theirs are told too.
+    """
+    try:
+        return read_configuration(folder)
+    except CheckpointError as error:
+        usual = Configuration()
+        files = [folder / name for name in (usual.clip_file, usual.unet_file, usual.autoencoder_file)]
+        raise CheckpointError([*error.problems, *filter(None, map(file_problem, files))]) from error
+
+
+@dataclass(frozen=True)
+class Source:
+    """One network of a folder in ModelScope's format: its weight file, how to build it, which tensors are its own."""
+
+    path: Path
+    build: Callable[[], nn.Module]
+    select: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+    def open(self) -> tuple[nn.Module, dict[str, Any]]:
+        """Return the network on the meta device and its tensors, mapped where the file allows; or CheckpointError."""
+        state = self.select(read_state(self.path))
+        return _build(self.build, self.path.parent), state
+
+
+def sources_of(folder: Path, configuration: Configuration) -> tuple[Source, Source, Source]:
+    """Return text tower, UNet, autoencoder."""
+    text, unet, autoencoder = configuration.text, configuration.unet, configuration.autoencoder
+    return (
+        Source(folder / configuration.clip_file, lambda: TextTower(text), _text_keys),
+        Source(folder / configuration.unet_file, lambda: build_unet(unet), dict),
+        Source(folder / configuration.autoencoder_file, lambda: build_autoencoder(autoencoder), _autoencoder_keys),
+    )
+
+
+def keep_decoder(autoencoder: nn.Module) -> None:
+    """Take away what only encoding needs."""
+    for name in NOT_DECODER:
+        delattr(autoencoder, name)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -149,42 +237,67 @@ def file_problem(path: Path) -> str | None:
     return None
 
 
-def fill(network: nn.Module, state: Mapping[str, Any], path: Path, device: torch.device, dtype: torch.dtype) -> None:
+def fill(
+    network: nn.Module,
+    state: Mapping[str, Any],
+    path: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    mapped: bool = False,
+) -> None:
     """Put every tensor of state into network as dtype on device, strictly; eval mode, no gradients.
+
+    mapped: the file is a prepared copy's. Tensors already in dtype were found finite when they were written, and on the
+    CPU they stay what they are: pages of the file.
 
     Raises CheckpointError naming tensors that are missing, unexpected, of another shape, or hold NaN or infinity.
     """
+    fitting, problems = match(network, state, path)
+    not_finite, tensors = [], {}
+    for name, value in fitting.items():
+        # A foreign file is always copied: cut or overwritten in place, it would kill a worker that maps it (SIGBUS).
+        tensors[name] = value.to(device) if mapped and value.dtype == dtype else converted(value, device, dtype)
+        if not (mapped and value.dtype == dtype) and not torch.isfinite(tensors[name]).all():
+            not_finite.append(name)
+    if not_finite:
+        problems.append(told(path, f"not finite as {str(dtype).removeprefix('torch.')}", not_finite))
+    if problems:
+        raise CheckpointError(problems)
+    network.load_state_dict(tensors, strict=True, assign=True)
+    network.requires_grad_(False).eval()
+
+
+def match(network: nn.Module, state: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors of state that network has a place for, in network's order, and what does not fit in words."""
     expected = network.state_dict()
-    wrong_shape, not_finite, tensors = [], [], {}
+    wrong_shape, tensors = [], {}
     for name, parameter in expected.items():
         value = state.get(name)
         if not isinstance(value, Tensor) or not value.is_floating_point():
             if name in state:
                 wrong_shape.append(f"{name} is not a tensor of floating-point numbers")
-            continue
-        if value.shape != parameter.shape:
+        elif value.shape != parameter.shape:
             wrong_shape.append(f"{name} is {tuple(value.shape)}, expected {tuple(parameter.shape)}")
-            continue
-        # Always a copy: a mapped file that is replaced under a running worker would kill it with SIGBUS.
-        dense = (value.float().to_dense() if value.is_sparse else value).to(device=device, dtype=dtype, copy=True)
-        tensors[name] = dense
-        if not torch.isfinite(dense).all():
-            not_finite.append(name)
-
-    problems = []
-    for kind, names in (
+        else:
+            tensors[name] = value
+    kinds = (
         ("missing", [name for name in expected if name not in state]),
         ("unexpected", [name for name in state if name not in expected]),
         ("of another shape than the configuration says", wrong_shape),
-        (f"not finite as {str(dtype).removeprefix('torch.')}", not_finite),
-    ):
-        if names:
-            count = f"{len(names)} tensor is" if len(names) == 1 else f"{len(names)} tensors are"
-            problems.append(f"{path}: {count} {kind}: {_some(names)}")
-    if problems:
-        raise CheckpointError(problems)
-    network.load_state_dict(tensors, strict=True, assign=True)
-    network.requires_grad_(False).eval()
+    )
+    return tensors, [told(path, kind, names) for kind, names in kinds if names]
+
+
+def converted(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return a dense copy of a weight, as dtype on device."""
+    return (value.float().to_dense() if value.is_sparse else value).to(device=device, dtype=dtype, copy=True)
+
+
+def told(path: Path, kind: str, names: Sequence[str]) -> str:
+    """Return one problem in words: how many tensors of a file are of a kind, and the first of their names."""
+    count = f"{len(names)} tensor is" if len(names) == 1 else f"{len(names)} tensors are"
+    return f"{path}: {count} {kind}: {_some(names)}"
 
 
 class _StandIn:

@@ -16,6 +16,7 @@ from generations.engine import load_engine
 from generations.engine.base import CheckpointError, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.engine.video import write_video
+from generations.served import served_model
 from generations.services import random_seed
 
 
@@ -35,10 +36,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            card = read_card(settings.MODEL)
+            card = read_card(served_model())
             spec = spec_from(options, card)
             target = target_from(options["out"], spec)
-            engine = load_engine(settings.MODEL, settings.DEVICE)
+            engine = load_engine(served_model(), settings.DEVICE)
             [frames] = engine.render([spec], self.show_progress)
             facts = {**asdict(spec), "model": card.name, "licence": card.licence}
             video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
