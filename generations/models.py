@@ -31,7 +31,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from generations.engine.base import VideoSpec
+from generations.engine.base import EXACT, VideoSpec
 
 # A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
 LEASE = timedelta(seconds=60)
@@ -91,6 +91,10 @@ class Policy(models.Model):
         help_text="Unfinished prompts of all people together; 0 for no limit.",
         validators=[MaxValueValidator(100_000)],
     )
+    default_preset = models.CharField(
+        max_length=20, default=EXACT, help_text="For prompts that name none. People see which one made their video."
+    )
+    presets = models.JSONField(default=list, blank=True, help_text="What people may choose; empty: every preset.")
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
@@ -238,6 +242,7 @@ class Generation(models.Model):
     fps = models.FloatField()
     steps = models.PositiveSmallIntegerField()
     guidance_scale = models.FloatField()
+    preset = models.CharField(max_length=20, default=EXACT)
     priority = models.SmallIntegerField(default=0)
 
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
@@ -321,6 +326,7 @@ class Generation(models.Model):
             fps=self.fps,
             steps=self.steps,
             guidance_scale=self.guidance_scale,
+            preset=self.preset,
         )
 
     def cancel_wanted(self, owner: str) -> bool:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from generations import limits, prompts, tasks
-from generations.engine.base import MAX_SEED, EngineError
+from generations.engine.base import EXACT, MAX_SEED, EngineError
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
 from generations.served import served_model
@@ -62,14 +62,18 @@ def submit(
     request_key: str,
     place: Place | None = None,
     seed: int | None = None,
+    preset: str | None = None,
     **changes: Any,
 ) -> Generation:
     """Accept a prompt: one committed row, queued or held for review. The same request_key returns the same row.
 
-    Raises PromptRefused, InvalidSpec or LimitReached, and then nothing is stored.
+    Without a preset, the policy's default counts. Raises PromptRefused, InvalidSpec or LimitReached, and then nothing
+    is stored.
     """
     prompt = prompts.clean(prompt)
-    spec = model_card().spec(prompt, seed=random_seed() if seed is None else seed, **changes)
+    card = model_card()
+    chosen = chosen_preset(preset, Policy.current(), card)
+    spec = card.spec(prompt, seed=random_seed() if seed is None else seed, preset=chosen, **changes)
     with transaction.atomic():
         requester = remember(person)
         # The lock makes limits count one message after the other (SQLite: the transaction itself holds the write lock).
@@ -99,12 +103,15 @@ def rerun(
 ) -> Generation:
     """Make a new row from an old one, with its parent; the answer goes to the same chat. History stays as it is.
 
+    The preset stays unless it is among the changes; then the new one says how many steps, unless they are as well.
     Raises PromptRefused or InvalidSpec.
     """
     if prompt is not None:
         changes["prompt"] = prompts.clean(prompt)
     chosen_seed = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
     values = {**vars(generation.spec()), **changes, "seed": chosen_seed}
+    if values["preset"] != generation.preset and "steps" not in changes:
+        del values["steps"]
     spec = model_card().spec(**values)
     place = None
     if generation.chat_id is not None:
@@ -184,6 +191,19 @@ def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> 
             Q(status__in=UNFINISHED) | Q(delivery=Delivery.WAITING)
         )
         return sum(row.abandon(actor=by, reason=reason) for row in rows)
+
+
+def chosen_preset(wanted: str | None, policy: Policy, card: ModelCard) -> str:
+    """The preset of a new prompt: the one asked for, if people may choose it, or the policy's default.
+
+    Raises InvalidSpec naming those that may be chosen.
+    """
+    if wanted is None:
+        # What served a default may be gone since; exact needs nothing but the model.
+        return policy.default_preset if policy.default_preset in card.presets else EXACT
+    allowed = [name for name in card.presets if name in policy.presets] if policy.presets else card.presets
+    card.check_preset(wanted, allowed or [EXACT])
+    return wanted
 
 
 def random_seed() -> int:

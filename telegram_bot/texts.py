@@ -42,6 +42,13 @@ def trouble() -> str:
     return _("Something went wrong here, and your message was not handled. Please send it again later.")
 
 
+def for_several(words: str, messages: int) -> str:
+    """One answer for messages that waited for the same one."""
+    if messages == 1:
+        return words
+    return words + "\n\n" + _("(This answers your last %(number)d messages.)") % {"number": messages}
+
+
 # --- refusals
 
 
@@ -122,8 +129,13 @@ def rendering(percent: int) -> str:
 # --- results
 
 
-def facts(seed: int, width: int, height: int, seconds: float | None) -> str:
-    parts = [_("Seed %(seed)d") % {"seed": seed}, f"{width}×{height}"]
+def facts(seed: int, width: int, height: int, preset: str, steps: int, seconds: float | None) -> str:
+    settings = ngettext("%(preset)s, %(steps)d step", "%(preset)s, %(steps)d steps", steps)
+    parts = [
+        _("Seed %(seed)d") % {"seed": seed},
+        f"{width}×{height}",
+        settings % {"preset": preset, "steps": steps},
+    ]
     if seconds is not None:
         parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
     return " · ".join(parts)

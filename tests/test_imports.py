@@ -38,6 +38,7 @@ MAY_IMPORT = {
         "generations.served",
         "generations.engine.base",
         "generations.engine.card",
+        "generations.engine.presets",
     },
     "telegram_bot.simulator": {"telegram_bot.simulator"},
     "telegram_bot.inbox": {"telegram_bot", "generations.models"},

@@ -16,7 +16,8 @@ FIELDSETS: Any = [
         "Parameters",
         {
             "fields": [
-                ("seed", "steps", "guidance_scale"),
+                ("seed", "guidance_scale"),
+                ("preset", "steps"),
                 ("size", "frames", "fps"),
                 "negative_prompt",
                 "ignored_text",

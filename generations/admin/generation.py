@@ -182,7 +182,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         form = RerunForm(request.POST or None, initial=RerunForm.values_of(generation))
         if form.is_valid():
             try:
-                new = services.rerun(generation, by=self._operator(request), **form.cleaned_data)
+                new = services.rerun(generation, by=self._operator(request), **form.changes())
             except PromptRefused as error:
                 form.add_error("prompt", str(error))
             except InvalidSpec as error:

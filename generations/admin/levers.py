@@ -10,7 +10,7 @@ from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
 from generations import prompts, services
-from generations.admin.shared import MultilineField
+from generations.admin.shared import MultilineField, preset_choices
 from generations.engine.base import MAX_SEED
 from generations.models import Delivery, Generation, Status
 from generations.services import Operator
@@ -83,9 +83,17 @@ class RerunForm(forms.Form):
     frames = forms.IntegerField()
     width = forms.IntegerField(help_text="Pixels, as rendered.")
     height = forms.IntegerField(help_text="Pixels, as rendered.")
-    steps = forms.IntegerField()
+    preset = forms.ChoiceField(choices=preset_choices)
+    steps = forms.IntegerField(required=False, help_text="Left alone or empty, another preset brings its own.")
     guidance_scale = forms.FloatField()
 
     @classmethod
     def values_of(cls, generation: Generation) -> dict[str, Any]:
         return {name: getattr(generation, name) for name in cls.base_fields}
+
+    def changes(self) -> dict[str, Any]:
+        """What to hand to services.rerun: steps that nobody chose for this preset are left to it."""
+        values = dict(self.cleaned_data)
+        if values["steps"] is None or ("preset" in self.changed_data and "steps" not in self.changed_data):
+            del values["steps"]
+        return values

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from generations import prompts
-from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm
+from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
 from generations.models import Policy
 from generations.prompts import PromptRefused
 
@@ -35,10 +35,38 @@ class PolicyForm(PolicyModelForm):
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
     queue_limit = limit_field("queue_limit")
+    default_preset = forms.ChoiceField(
+        choices=preset_choices,
+        label="Default",
+        help_text="For prompts that name none. People see which one made their video.",
+    )
+    presets = forms.MultipleChoiceField(
+        choices=preset_choices,
+        label="On offer",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What people may choose.",
+    )
 
     class Meta:
         model = Policy
-        fields = ["greeting", "review", "daily_limit", "waiting_limit", "queue_limit"]
+        fields = ["greeting", "review", "default_preset", "presets", "daily_limit", "waiting_limit", "queue_limit"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.initial.get("presets"):
+            self.initial["presets"] = [name for name, _ in preset_choices()]
+
+    def clean_presets(self) -> list[str]:
+        """All of them means also those of a later version, which is what the empty list stands for."""
+        chosen: list[str] = self.cleaned_data["presets"]
+        return [] if len(chosen) == len(preset_choices()) else chosen
+
+    def clean(self) -> dict[str, Any]:
+        values = self.cleaned_data
+        default, offered = values.get("default_preset"), values.get("presets")
+        if offered and default and default not in offered:
+            self.add_error("default_preset", "The default must be one of those on offer.")
+        return values
 
     def clean_greeting(self) -> str:
         try:
@@ -56,6 +84,7 @@ class PolicyAdmin(PolicyModelAdmin):
     fieldsets = [
         (None, {"fields": ["greeting"]}),
         ("Review", {"fields": ["review"]}),
+        ("Presets", {"fields": ["default_preset", "presets"]}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]

@@ -18,6 +18,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
+from generations import services
+from generations.engine.base import EngineError
+from generations.engine.presets import PRESETS
 from generations.models import Generation, Policy, Requester
 
 STYLE = {"all": ["generations/admin.css"]}
@@ -122,6 +125,15 @@ class MultilineField(forms.CharField):
     def to_python(self, value: object) -> str | None:
         text: str | None = super().to_python(value)
         return text.replace("\r\n", "\n") if text else text
+
+
+def preset_choices() -> list[tuple[str, str]]:
+    """Name and sentence of every preset of the model that is served; of all there are while it cannot be read."""
+    try:
+        names = services.model_card().presets
+    except EngineError:
+        names = tuple(PRESETS)
+    return [(name, f"{name}: {PRESETS[name].sentence}") for name in names]
 
 
 def form_page(

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from generations.engine.base import MAX_SEED, CheckpointError, VideoSpec
+from generations.engine.base import EXACT, MAX_SEED, CheckpointError, VideoSpec
+from generations.engine.presets import PRESETS
 
 DEMO_MODEL = Path(__file__).resolve().parent / "demo_model"
 
@@ -57,10 +59,16 @@ class ModelCard:
     guidance_range: tuple[float, float] = (1.0, 30.0)
     size_multiple: int = LATENT_STRIDE
     upscale: int = 1
+    presets: tuple[str, ...] = tuple(PRESETS)
 
-    def spec(self, prompt: str, *, seed: int, **changes: Any) -> VideoSpec:
-        """Return a validated spec from this card's defaults with changes; raises InvalidSpec."""
+    def spec(self, prompt: str, *, seed: int, preset: str = EXACT, **changes: Any) -> VideoSpec:
+        """Return a validated spec from this card's defaults with changes; raises InvalidSpec.
+
+        Without steps among the changes, the preset says how many: exact takes this card's own.
+        """
+        self.check_preset(preset)
         chosen = {name: getattr(self, name) for name in ("frames", "width", "height", "fps", "steps", "guidance_scale")}
+        chosen |= {"preset": preset, "steps": PRESETS[preset].steps(self.steps)}
         unknown = set(changes) - {field.name for field in fields(VideoSpec)}
         if unknown:
             raise InvalidSpec(min(unknown), f"There is no setting called {min(unknown)}.")
@@ -70,6 +78,7 @@ class ModelCard:
 
     def check(self, spec: VideoSpec) -> None:
         """Raise InvalidSpec for the first value outside what this model can render."""
+        self.check_preset(spec.preset)
         _whole("seed", spec.seed, 0, MAX_SEED)
         _whole("frames", spec.frames, *self.frames_range)
         for side in ("width", "height"):
@@ -78,9 +87,21 @@ class ModelCard:
             legal = f"a multiple of {self.size_multiple} from {low} to {high}" if low < high else f"{low}"
             if type(value) is not int or not low <= value <= high or value % self.size_multiple:
                 raise InvalidSpec(side, f"{side} must be {legal}, not {value}.")
-        _whole("steps", spec.steps, *self.steps_range)
+        fewest, most = self.steps_range
+        # A preset with a better solver may need fewer steps than the range of exact begins with.
+        _whole("steps", spec.steps, min(fewest, PRESETS[spec.preset].steps(self.steps)), most)
         _number("guidance_scale", spec.guidance_scale, *self.guidance_range)
         _number("fps", spec.fps, 1, 60)
+
+    def check_preset(self, name: object, legal: Collection[str] | None = None) -> None:
+        """Raise InvalidSpec for a preset that is not one of legal (default: all of this card), naming those."""
+        names = [preset for preset in self.presets if legal is None or preset in legal]
+        if name not in names:
+            raise InvalidSpec("preset", f"preset must be {_either(names)}, not {name}.")
+
+
+def _either(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _whole(field: str, value: object, low: int, high: int) -> None:

@@ -77,7 +77,7 @@ def _pack_video(row: Generation) -> Parcel:
 def caption(row: Generation) -> str:
     """The prompt as typed, as far as there is room, and the facts to make the same video again."""
     width, height = row.video_width or row.width, row.video_height or row.height
-    parts = [texts.facts(row.seed, width, height, row.render_seconds)]
+    parts = [texts.facts(row.seed, width, height, row.preset, row.steps, row.render_seconds)]
     if row.ignored_text:
         parts.append(texts.ignored(shorten(row.ignored_text, IGNORED_UNITS)))
     below = "\n\n" + "\n".join(parts)

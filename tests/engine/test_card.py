@@ -66,3 +66,29 @@ def test_an_unknown_setting_is_named() -> None:
 def test_only_whole_numbers_count_frames(value: Any) -> None:
     with pytest.raises(InvalidSpec, match="frames must be a whole number from 1 to 32"):
         ModelCard().spec("a", seed=1, frames=value)
+
+
+def test_a_preset_brings_its_own_steps() -> None:
+    card = ModelCard(steps=20, steps_range=(10, 50))
+    assert [card.spec("a", seed=1, preset=name).steps for name in ("exact", "balanced", "draft")] == [20, 10, 4]
+
+
+def test_steps_that_were_asked_for_win_over_the_presets() -> None:
+    spec = ModelCard().spec("a", seed=1, preset="balanced", steps=33)
+    assert (spec.preset, spec.steps) == ("balanced", 33)
+
+
+def test_a_preset_may_take_fewer_steps_than_exact_but_no_fewer_than_its_own() -> None:
+    card = ModelCard(steps=20, steps_range=(10, 50))
+    with pytest.raises(InvalidSpec, match=r"^steps must be a whole number from 10 to 50, not 4\.$"):
+        card.spec("a", seed=1, steps=4)
+    with pytest.raises(InvalidSpec, match=r"^steps must be a whole number from 4 to 50, not 3\.$"):
+        card.spec("a", seed=1, preset="draft", steps=3)
+
+
+@pytest.mark.parametrize("name", ["quick", "", "EXACT", None, 3])
+def test_an_unknown_preset_is_refused_with_the_legal_names(name: Any) -> None:
+    with pytest.raises(InvalidSpec) as refusal:
+        ModelCard(presets=("exact", "balanced", "draft")).spec("a", seed=1, preset=name)
+    assert str(refusal.value) == f"preset must be exact, balanced or draft, not {name}."
+    assert refusal.value.field == "preset"

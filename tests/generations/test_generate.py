@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,22 @@ def test_every_option_reaches_the_model(stand_in: StandInEngine, tmp_path: Path)
     assert (spec.width, spec.height, spec.steps, spec.guidance_scale) == (64, 128, 3, 4.5)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "preset", "steps"),
+    [([], "exact", 4), (["--preset", "balanced"], "balanced", 2), (["--preset", "draft", "--steps", "7"], "draft", 7)],
+)
+def test_a_preset_decides_how_it_is_made_and_is_written_into_the_file(
+    arguments: list[str], preset: str, steps: int, stand_in: StandInEngine
+) -> None:
+    out, err = run("a red circle", *arguments)
+    [spec] = stand_in.rendered
+    assert (spec.preset, spec.steps) == (preset, steps)
+    assert f"preset {preset}, {steps} steps" in err
+    with av.open(out.strip()) as container:
+        facts = json.loads(container.metadata["comment"])
+    assert (facts["preset"], facts["steps"]) == (preset, steps)
+
+
 def test_the_same_seed_makes_the_same_file() -> None:
     digests = set()
     for name in ("a.mp4", "b.mp4"):
@@ -80,6 +97,8 @@ def test_nothing_of_the_prompt_becomes_a_name(prompt: str, tmp_path: Path) -> No
         (["--guidance", "warm"], "guidance_scale must be a number from 1 to 30, not warm"),
         (["--seed", "-1"], "seed must be a whole number from 0 to 2147483647, not -1"),
         (["--seed", "2147483648"], "seed must be a whole number from 0 to 2147483647"),
+        (["--preset", "quick"], "preset must be exact, balanced, fast or draft, not quick."),
+        (["--preset", ""], "preset must be exact, balanced, fast or draft, not ."),
         (["--out", "nowhere/a.mp4"], "the folder nowhere does not exist"),
         (["--out", "."], "is a folder"),
     ],

@@ -94,6 +94,7 @@ def test_no_bell_rings_when_the_transaction_is_rolled_back(queue: Queue) -> None
         ({"steps": 10_000}, InvalidSpec),
         ({"guidance_scale": float("nan")}, InvalidSpec),
         ({"colour": "red"}, InvalidSpec),
+        ({"preset": "quick"}, InvalidSpec),
     ],
 )
 def test_a_refused_prompt_leaves_no_trace(changes: dict[str, Any], refusal: type[Exception], queue: Queue) -> None:
@@ -106,6 +107,44 @@ def test_a_refused_prompt_leaves_no_trace(changes: dict[str, Any], refusal: type
 def test_every_prompt_gets_a_seed_of_its_own_and_it_is_stored(queue: Queue) -> None:
     seeds = {submit(key=str(number)).seed for number in range(4)}
     assert len(seeds) == 4
+
+
+def test_a_chosen_preset_is_stored_with_its_steps_and_reaches_the_engine(queue: Queue) -> None:
+    own = services.model_card().steps
+    row = submit(preset="balanced")
+    row.refresh_from_db()
+    assert (row.preset, row.steps) == ("balanced", own // 2)
+    assert (row.spec().preset, row.spec().steps) == ("balanced", own // 2)
+    assert submit(key="update 2").preset == "exact", "unless somebody asks for another"
+
+
+def test_steps_that_were_asked_for_win_over_the_presets(queue: Queue) -> None:
+    row = submit(preset="balanced", steps=13)
+    assert (row.preset, row.steps) == ("balanced", 13)
+
+
+def test_an_unknown_preset_is_refused_with_the_legal_names(queue: Queue) -> None:
+    with pytest.raises(InvalidSpec, match=r"^preset must be exact, balanced, .* or \w+, not quick\.$"):
+        submit(preset="quick")
+
+
+def test_a_default_preset_that_is_gone_gives_way_to_exact(queue: Queue) -> None:
+    Policy.current()
+    Policy.objects.update(default_preset="gone", presets=["gone"])
+    assert submit().preset == "exact"
+    with pytest.raises(InvalidSpec, match=r"^preset must be exact, not balanced\.$"):
+        submit(key="update 2", preset="balanced")
+
+
+def test_a_rerun_with_another_preset_takes_its_steps(queue: Queue, operator: User) -> None:
+    first = submit(preset="balanced", steps=13)
+    kept = services.rerun(first, by=operator)
+    assert (kept.preset, kept.steps) == ("balanced", 13)
+    own = services.model_card().steps
+    changed = services.rerun(first, by=operator, preset="exact")
+    assert (changed.preset, changed.steps) == ("exact", own)
+    both = services.rerun(first, by=operator, preset="exact", steps=15)
+    assert (both.preset, both.steps) == ("exact", 15)
 
 
 def test_a_held_prompt_waits_without_a_bell_until_it_is_approved(queue: Queue, operator: User) -> None:

@@ -37,10 +37,11 @@ def test_length_is_what_telegram_counts() -> None:
 @pytest.mark.parametrize("prompt", ["a" * 4096, "😀" * 600, FAMILY * 200, "a cat", f"x{FLAG}" * 300])
 @pytest.mark.parametrize("tail", ["", "and " * 500])
 def test_a_caption_fits_whatever_was_typed(prompt: str, tail: str) -> None:
-    row = Generation(prompt=prompt, seed=2**31 - 1, width=256, height=256, render_seconds=1234.5, ignored_text=tail)
+    size = {"width": 256, "height": 256, "steps": 50}
+    row = Generation(prompt=prompt, seed=2**31 - 1, **size, render_seconds=1234.5, ignored_text=tail)
     text = caption(row)
     assert utf16_length(text) <= 1024
-    assert "\n\nSeed 2147483647 · 256×256 · made in 1234 s" in text
+    assert "\n\nSeed 2147483647 · 256×256 · exact, 50 steps · made in 1234 s" in text
     shown = text.partition("\n\nSeed")[0].removesuffix("…")
     assert prompt.startswith(shown)
     assert len(shown) > 0
@@ -48,7 +49,9 @@ def test_a_caption_fits_whatever_was_typed(prompt: str, tail: str) -> None:
 
 
 def test_a_short_caption_shows_everything() -> None:
-    row = Generation(prompt="a_b *c* <d>", seed=7, width=64, height=64, render_seconds=3.21, ignored_text="elephant")
+    settings = {"seed": 7, "width": 64, "height": 64, "preset": "draft", "steps": 4}
+    row = Generation(prompt="a_b *c* <d>", **settings, render_seconds=3.21, ignored_text="elephant")
     assert caption(row) == (
-        "a_b *c* <d>\n\nSeed 7 · 64×64 · made in 3.2 s\nThe model reads 77 tokens; it did not see: elephant"
+        "a_b *c* <d>\n\nSeed 7 · 64×64 · draft, 4 steps · made in 3.2 s\n"
+        "The model reads 77 tokens; it did not see: elephant"
     )

@@ -24,7 +24,7 @@ async def test_the_status_message_becomes_the_video(house: House, render: Finish
     await house.deliver()
     [message] = house.telegram.bot_messages(ALICE)
     assert message.id == status.id
-    assert message.text == "a red circle\n\nSeed 42 · 64×64 · made in 12 s"
+    assert message.text == "a red circle\n\nSeed 42 · 64×64 · exact, 20 steps · made in 12 s"
     assert message.video is not None
     assert (message.video["width"], message.video["height"], message.video["duration"]) == (64, 64, 1)
     assert house.telegram.file(message.video["file_id"]) == clip

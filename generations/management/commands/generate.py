@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from generations import prompts
 from generations.engine import load_engine
-from generations.engine.base import CheckpointError, EngineError, VideoSpec
+from generations.engine.base import EXACT, CheckpointError, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
+from generations.engine.presets import PRESETS
 from generations.engine.video import write_video
 from generations.served import served_model
 from generations.services import random_seed
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--size", metavar="WxH", help="pixels, as rendered")
         parser.add_argument("--steps", metavar="N")
         parser.add_argument("--guidance", metavar="X")
+        parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: exact")
         parser.add_argument("--out", type=Path, metavar="FILE", help="default: a new name in this folder")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,7 +56,8 @@ class Command(BaseCommand):
             raise CommandError("Stopped; no video was written.", returncode=130) from None
         if ignored:
             self.tell(f"The model reads only the beginning; it did not see: {ignored}")
-        self.tell(f"seed {spec.seed}, {video.frames} frames, {video.width}x{video.height}, {video.duration:g} s")
+        made = f"seed {spec.seed}, preset {spec.preset}, {spec.steps} steps"
+        self.tell(f"{made}, {video.frames} frames, {video.width}x{video.height}, {video.duration:g} s")
         self.stdout.write(str(video.path))
 
     def show_progress(self, done: int, total: int) -> None:
@@ -71,7 +74,8 @@ class Command(BaseCommand):
 
 
 def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
-    changes: dict[str, Any] = {"negative_prompt": options["negative"]}
+    preset = EXACT if options["preset"] is None else options["preset"]
+    changes: dict[str, Any] = {"negative_prompt": options["negative"], "preset": preset}
     for option, setting, kind in (
         ("frames", "frames", int),
         ("steps", "steps", int),

@@ -40,6 +40,13 @@ def test_timeline_parameters_traceback_and_delivery_are_there(prompt: Callable[.
         assert shown in text
 
 
+def test_the_preset_is_shown_with_its_steps(prompt: Callable[..., Generation], page: Client) -> None:
+    row = prompt(preset="balanced", steps=25)
+    text = page.get(reverse("admin:generations_generation_change", args=[row.pk])).content.decode()
+    shown = re.findall(r'fieldBox field-(preset|steps)[^"]*">.*?class="readonly">([^<]*)<', text, re.DOTALL)
+    assert shown == [("preset", "balanced"), ("steps", "25")]
+
+
 def test_a_generation_that_is_gone_leads_back_to_the_front_page(page: Client) -> None:
     answer = page.get(reverse("admin:generations_generation_change", args=[123456]))
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")

@@ -33,6 +33,7 @@ def rerun_values(**changes: Any) -> dict[str, Any]:
         "frames": 8,
         "width": 128,
         "height": 64,
+        "preset": "exact",
         "steps": 25,
         "guidance_scale": 7.5,
     }
@@ -155,7 +156,9 @@ def test_a_rerun_keeps_the_prompt_exactly_as_typed(prompt: Make, page: Client) -
         ({"seed": 2**31}, "less than or equal to 2147483647"),
         ({"prompt": "\u200b \u2060"}, "There is no text to make a video from."),
         ({"prompt": "x" * 4097}, "A prompt may have 4096 characters; this one has 4097."),
-        ({"steps": ""}, "This field is required."),
+        ({"steps": 0}, "steps must be a whole number from 1 to 100, not 0."),
+        ({"preset": ""}, "This field is required."),
+        ({"preset": "quick"}, "quick is not one of the available choices."),
     ],
 )
 def test_a_rerun_that_cannot_be_rendered_is_refused_in_the_form(
@@ -165,6 +168,33 @@ def test_a_rerun_that_cannot_be_rendered_is_refused_in_the_form(
     answer = page.post(address("rerun", old), rerun_values(**changes))
     assert complaint in answer.content.decode()
     assert not Generation.objects.filter(parent=old).exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "steps", "rendered"),
+    [
+        ("balanced", 50, ("balanced", 25)),
+        ("balanced", "", ("balanced", 25)),
+        ("balanced", 40, ("balanced", 40)),
+        ("exact", 40, ("exact", 40)),
+        ("exact", "", ("exact", 50)),
+    ],
+)
+def test_another_preset_brings_its_own_steps_unless_they_are_chosen_too(
+    preset: str, steps: int | str, rendered: tuple[str, int], prompt: Make, page: Client
+) -> None:
+    old = prompt(steps=50)
+    page.post(address("rerun", old), rerun_values(preset=preset, steps=steps))
+    new = Generation.objects.get(parent=old)
+    assert (new.preset, new.steps) == rendered
+
+
+def test_a_rerun_keeps_the_preset(prompt: Make, pull: Pull, page: Client) -> None:
+    old = prompt(preset="draft", steps=12)
+    pull(old, "rerun-new")
+    again = Generation.objects.get(parent=old)
+    assert (again.preset, again.steps) == ("draft", 12)
+    assert '<option value="draft" selected>' in page.get(address("rerun", old)).content.decode()
 
 
 def test_a_rerun_of_what_the_model_no_longer_draws_leads_to_the_form(prompt: Make, pull: Pull) -> None:

@@ -9,6 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from generations import limits, services
+from generations.engine.card import InvalidSpec
+from generations.engine.presets import PRESETS
 from generations.models import Policy, Status
 from generations.services import Person
 
@@ -18,12 +20,20 @@ FORM = "/admin/generations/policy/1/change/"
 
 
 def values(**changes: Any) -> dict[str, Any]:
-    shown = {"greeting": "Hi!", "review": "auto", "daily_limit": 50, "waiting_limit": 5, "queue_limit": 200}
+    shown = {
+        "greeting": "Hi!",
+        "review": "auto",
+        "default_preset": "exact",
+        "presets": list(PRESETS),
+        "daily_limit": 50,
+        "waiting_limit": 5,
+        "queue_limit": 200,
+    }
     return shown | changes
 
 
-def ask(number: int) -> Any:
-    return services.submit(Person(4711), "a red circle", request_key=f"ask:{number}")
+def ask(number: int, **changes: Any) -> Any:
+    return services.submit(Person(4711), "a red circle", request_key=f"ask:{number}", **changes)
 
 
 def test_the_menu_leads_straight_to_the_form(page: Client) -> None:
@@ -52,6 +62,25 @@ def test_review_before_generation_holds_the_next_prompt(page: Client) -> None:
     assert ask(2).status == Status.PENDING_REVIEW
 
 
+def test_the_next_prompt_is_rendered_with_the_new_default_preset(page: Client) -> None:
+    Policy.current()
+    assert ask(1).preset == "exact"
+    page.post(FORM, values(default_preset="balanced"))
+    assert (ask(2).preset, ask(2).steps) == ("balanced", 25)
+
+
+def test_people_may_choose_only_what_is_on_offer(page: Client) -> None:
+    everything = page.get(FORM).content.decode()
+    assert everything.count('name="presets"') == everything.count("checked", everything.index('name="presets"')) > 1
+    page.post(FORM, values(presets=["exact", "draft"]))
+    assert ask(1, preset="draft").preset == "draft"
+    with pytest.raises(InvalidSpec, match=r"^preset must be exact or draft, not balanced\.$"):
+        ask(2, preset="balanced")
+    page.post(FORM, values())
+    assert Policy.current().presets == [], "all of them, those of a later version too"
+    assert ask(3, preset="balanced").preset == "balanced"
+
+
 def test_the_policy_says_who_changed_it_and_when(page: Client) -> None:
     before = Policy.current().updated_at
     page.post(FORM, values(greeting="Welcome\r\nall!"))
@@ -70,6 +99,10 @@ def test_the_policy_says_who_changed_it_and_when(page: Client) -> None:
         {"queue_limit": 100_001},
         {"daily_limit": 2**31},
         {"review": "never"},
+        {"default_preset": "quick"},
+        {"presets": []},
+        {"presets": ["exact", "quick"]},
+        {"default_preset": "draft", "presets": ["exact", "fast"]},
         {"greeting": ""},
         {"greeting": "\u200b\n "},
         {"greeting": "x" * 1501},
