@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
-from rq import SimpleWorker
+from rq import SimpleWorker, worker_registration
 from rq.job import Job
 from rq.queue import Queue
 
@@ -25,6 +25,8 @@ from generations.sweep import sweep_patiently
 logger = logging.getLogger(__name__)
 
 BEAT = 5.0
+# RQ adds a minute: so long after its last sign of life Redis forgets an idle worker. /healthz goes by that.
+FORGOTTEN_AFTER = 1
 # RQ takes a job for abandoned after so many seconds without a beat, not after its whole time limit.
 ABANDONED_AFTER = 20
 # A render that ends within this time after SIGTERM is kept; another goes back to the queue. Docker kills after 10 s.
@@ -47,8 +49,11 @@ class GenerationWorker(SimpleWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Found by key (RQ's dashboard) a worker has its old name; a new one gets a new name.
         kwargs.setdefault("maintenance_interval", 30)
+        kwargs.setdefault("worker_ttl", FORGOTTEN_AFTER)
         super().__init__(*args, **kwargs)
         self.stop_asked = False
+        # Held while a beat goes out, and when the job ends.
+        self._pulse = threading.Lock()
         # A job that ends while Redis restarts must not end the worker with it: four minutes of patience.
         self.connection.set_retry(Retry(ExponentialBackoff(cap=2, base=0.1), 120))
 
@@ -59,6 +64,11 @@ class GenerationWorker(SimpleWorker):
 
     def get_heartbeat_ttl(self, job: Job, *args: Any, **kwargs: Any) -> int:
         return ABANDONED_AFTER
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """With its name in the list of workers, which RQ writes once: a Redis that was wiped has lost it."""
+        super().heartbeat(timeout, pipeline)
+        worker_registration.register(self, pipeline)
 
     def perform_job(self, job: Job, queue: Queue, *args: Any) -> bool:
         # Nobody else closes stale connections: there are no requests here.
@@ -74,9 +84,16 @@ class GenerationWorker(SimpleWorker):
     def _beat(self, done: threading.Event, job: Job, *args: Any) -> None:
         while not done.wait(BEAT):
             try:
-                self.maintain_heartbeats(job, *args)
+                with self._pulse:
+                    if self.execution is not None:
+                        self.maintain_heartbeats(job, *args)
             except redis.RedisError as error:
                 logger.warning("No heartbeat to Redis: %s", type(error).__name__)
+
+    def cleanup_execution(self, job: Job, pipeline: Any) -> None:
+        """Not in the middle of a beat, which speaks of the execution: RQ expects that from a process of its own."""
+        with self._pulse:
+            super().cleanup_execution(job, pipeline)
 
     def run_maintenance_tasks(self) -> None:
         """RQ's own, and the sweep: a worker alone, without a bot, puts its dead predecessor's row right too."""

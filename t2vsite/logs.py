@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 
 from django.conf import settings
 
@@ -27,6 +29,36 @@ class HideSecrets(logging.Filter):
         if hidden != message:
             record.msg, record.args = hidden, ()
         return True
+
+
+class NoFloods(logging.Filter):
+    """Django logs every request that it refuses. Strangers can send thousands a second, so a minute has few such lines.
+
+    The first line of the next minute says how many were left out.
+    """
+
+    def __init__(self, most: int = 20, seconds: float = 60.0) -> None:
+        super().__init__()
+        self.most, self.seconds = most, seconds
+        self._lock = threading.Lock()
+        # Per kind of refusal: when its minute began, and how many lines came since.
+        self._minutes: dict[tuple[str, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        status = getattr(record, "status_code", None)
+        if not isinstance(status, int) or not 400 <= status < 500 or not record.name.startswith("django."):
+            return True
+        kind, now = (record.name, status), time.monotonic()
+        with self._lock:
+            began, lines = self._minutes.get(kind, (now, 0))
+            left_out = 0
+            if now - began >= self.seconds:
+                left_out = max(0, lines - self.most)
+                began, lines = now, 0
+            self._minutes[kind] = (began, lines + 1)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} like this were left out before)", ()
+        return lines < self.most
 
 
 def hide_secrets(text: str) -> str:

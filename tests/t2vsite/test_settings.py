@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings, settings
+from django.test import Client
 
-from t2vsite.logs import HideSecrets, OneLineFormatter
+from t2vsite.logs import HideSecrets, NoFloods, OneLineFormatter
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG_ENOUGH = "x7" * 25
@@ -134,3 +135,47 @@ def test_other_handlers_get_the_message_without_the_secret(settings: LazySetting
     entry = record("token %s", "12345:very-secret")
     assert HideSecrets().filter(entry)
     assert entry.getMessage() == "token ***"
+
+
+def refusal(status: int, message: str = "Forbidden: %s", name: str = "django.request") -> logging.LogRecord:
+    entry = logging.LogRecord(name, logging.WARNING, __file__, 1, message, ("/telegram/webhook/",), None)
+    entry.status_code = status
+    return entry
+
+
+def test_a_flood_of_refused_calls_leaves_a_few_lines_a_minute_and_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("t2vsite.logs.time.monotonic", lambda: now)
+    floods = NoFloods(most=3)
+    assert [floods.filter(refusal(403)) for _ in range(1000)] == [True] * 3 + [False] * 997
+    # Other refusals, faults of our own and our own lines are counted apart, or not at all.
+    assert floods.filter(refusal(404))
+    assert all(floods.filter(refusal(500)) for _ in range(10))
+    assert all(floods.filter(refusal(403, name="telegram_bot.polling")) for _ in range(10))
+    now += 60
+    last = refusal(403)
+    assert floods.filter(last)
+    assert last.getMessage() == "Forbidden: /telegram/webhook/ (997 like this were left out before)"
+    now += 60
+    quiet = refusal(403)
+    assert floods.filter(quiet)
+    assert quiet.getMessage() == "Forbidden: /telegram/webhook/"
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_forged_webhook_calls_do_not_fill_the_log(client: Client, settings: LazySettings) -> None:
+    settings.WEBHOOK_SECRET = "the-Right_secret-0123456789"
+    [console] = [handler for handler in logging.getLogger().handlers if any(map(is_flood_filter, handler.filters))]
+    lines: list[logging.LogRecord] = []
+    console.addFilter(lambda entry: lines.append(entry) or True)
+    try:
+        for _ in range(50):
+            assert client.post("/telegram/webhook/", "{}", content_type="application/json").status_code == 403
+    finally:
+        console.removeFilter(console.filters[-1])
+    assert 1 <= len([line for line in lines if line.name == "django.request"]) <= 20
+
+
+def is_flood_filter(candidate: object) -> bool:
+    return isinstance(candidate, NoFloods)
