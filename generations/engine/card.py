@@ -61,14 +61,15 @@ class ModelCard:
     upscale: int = 1
     presets: tuple[str, ...] = tuple(PRESETS)
 
-    def spec(self, prompt: str, *, seed: int, preset: str = EXACT, **changes: Any) -> VideoSpec:
+    def spec(self, prompt: str, *, seed: int, **changes: Any) -> VideoSpec:
         """Return a validated spec from this card's defaults with changes; raises InvalidSpec.
 
         Without steps among the changes, the preset says how many: exact takes this card's own.
         """
+        preset = changes.get("preset", EXACT)
         self.check_preset(preset)
         chosen = {name: getattr(self, name) for name in ("frames", "width", "height", "fps", "steps", "guidance_scale")}
-        chosen |= {"preset": preset, "steps": PRESETS[preset].steps(self.steps)}
+        chosen["steps"] = PRESETS[preset].steps(self.steps)
         unknown = set(changes) - {field.name for field in fields(VideoSpec)}
         if unknown:
             raise InvalidSpec(min(unknown), f"There is no setting called {min(unknown)}.")
