@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from telegram import Bot, Message, MessageEntity
+from telegram import Bot, Message, MessageEntity, Update
 
 from generations.services import Person, Place
 
@@ -12,6 +13,21 @@ from generations.services import Person, Place
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
 # The topic "General" has this number and does not want to hear it.
 GENERAL_TOPIC = 1
+# What is needed of a message to answer it.
+ESSENTIAL = ("message_id", "date", "chat", "from", "text", "caption")
+
+
+def read_update(payload: dict[str, Any], bot: Bot) -> Update:
+    """PTB's objects. A message with a part that PTB cannot read is read without it: it still wants an answer."""
+    try:
+        update = Update.de_json(payload, bot)
+    except Exception:
+        message = payload["message"]
+        plain = {name: message[name] for name in ESSENTIAL if name in message}
+        update = Update.de_json({"update_id": payload["update_id"], "message": plain}, bot)
+    if update.message is not None and update.message.chat is None:
+        raise ValueError("a message without a chat")
+    return update
 
 
 def is_private(message: Message) -> bool:

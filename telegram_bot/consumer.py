@@ -1,20 +1,20 @@
-"""Hands stored updates to the handlers: one chat's in order, many chats at once."""
+"""Hands stored updates to the handlers: a chat's in order, and a turn for everybody before anybody's second."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.utils import timezone
-from telegram import Bot, Update
+from telegram import Update
 from telegram.ext import Application
 
-from . import answers, inbox
+from . import inbox, outbox, texts
+from .addressing import is_private, read_update
 from .models import ReceivedUpdate
+from .speaker import Speaker
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +22,10 @@ App = Application[Any, Any, Any, Any, Any, Any]
 
 # A handler that raises is tried this many times in all.
 MAX_ATTEMPTS = 3
-# An answer that Telegram provably did not take is tried again for this long.
-PATIENCE = timedelta(hours=1)
-# Handlers at one time, each of another chat. Most of them wait for their turn to send.
+# Updates taken from the inbox together. They are handled one after the other: a handler waits for nothing but the
+# database, and that does one thing at a time for one process.
 AT_ONCE = 64
 FAILURES = "failures"
-# What is needed of a message to answer it.
-ESSENTIAL = ("message_id", "date", "chat", "from", "text", "caption")
 
 
 async def report_failure(update: object, context: Any) -> None:
@@ -39,90 +36,72 @@ async def report_failure(update: object, context: Any) -> None:
         logger.error("Outside any update: %s", type(context.error).__name__, exc_info=context.error)
 
 
-def parse(payload: dict[str, Any], bot: Bot) -> Update:
-    """PTB's objects. A message with a part that PTB cannot read is read without it: it still wants an answer."""
-    try:
-        update = Update.de_json(payload, bot)
-    except Exception:
-        message = payload["message"]
-        plain = {name: message[name] for name in ESSENTIAL if name in message}
-        update = Update.de_json({"update_id": payload["update_id"], "message": plain}, bot)
-    if update.message is not None and update.message.chat is None:
-        raise ValueError("a message without a chat")
-    return update
-
-
 class Consumer:
+    """Decides, and has its speaker say what was decided: a flood must not wait with its prompts for its answers."""
+
     def __init__(self, application: App, owner: str) -> None:
         self.application, self.owner = application, owner
-        # Rung when an update was stored or a handler is done.
+        self.speaker = Speaker(application.bot)
+        # Rung when an update was stored.
         self.wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def tick(self) -> None:
-        """Begin all updates that may begin."""
-        while len(self._tasks) < AT_ONCE:
-            row = await sync_to_async(inbox.claim)(self.owner)
-            if row is None:
-                return
-            task = asyncio.create_task(self._handle(row))
-            self._tasks.add(task)
-            task.add_done_callback(self._done)
+        """Handle all updates that may be handled now."""
+        while rows := await sync_to_async(inbox.claim)(self.owner, AT_ONCE):
+            await self._handle_all(rows)
+            self.speaker.wake.set()
 
     async def run_once(self) -> None:
-        """Handle everything that can be handled now, and come back when it is done."""
+        """Handle and answer everything that can be, and come back when it is done."""
         while True:
             await self.tick()
-            if not self._tasks:
+            if not await self.speaker.tick():
                 return
-            await asyncio.wait(self._tasks)
+            await self.speaker.first_done()
 
-    async def finish(self, seconds: float) -> None:
-        """Let what has begun end, for a while."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
-            task.cancel()
+    async def _handle_all(self, rows: list[ReceivedUpdate]) -> None:
+        """In their order. When one fails, the rest of its chat waits for it."""
+        silent: list[ReceivedUpdate] = []
+        held: list[ReceivedUpdate] = []
+        failed: set[str] = set()
+        for row in rows:
+            if row.chat in failed:
+                held.append(row)
+            elif await self._handle(row):
+                silent.append(row)
+            else:
+                failed.add(row.chat)
+        # One statement for the whole batch; it leaves alone what was decided.
+        await sync_to_async(inbox.finish)(silent, self.owner)
+        if held:
+            await sync_to_async(inbox.put_back)(held, self.owner)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self.wake.set()
-
-    async def _handle(self, row: ReceivedUpdate) -> None:
+    async def _handle(self, row: ReceivedUpdate) -> bool:
+        """Let the handlers decide. False when the update must be handled again."""
         try:
-            await self._answer(row)
-        except Exception as error:
-            # Most likely the database. The lease runs out, and the update is handled again.
-            logger.exception("Update %s: %s", row.update_id, type(error).__name__)
-
-    async def _answer(self, row: ReceivedUpdate) -> None:
-        """Parse a claimed update, let the handlers answer it, and write down how that went."""
-        try:
-            update = parse(json.loads(row.payload), self.application.bot)
+            update = read_update(json.loads(row.payload), self.application.bot)
         except Exception as error:
             # A payload may break PTB's parser in any way; the next update must not wait for it.
             logger.warning("Update %s cannot be read: %s", row.update_id, type(error).__name__)
-            await sync_to_async(inbox.finish)(row, self.owner, f"cannot be read: {error!r}")
-            return
+            await sync_to_async(inbox.finish)([row], self.owner, f"cannot be read: {error!r}")
+            return True
         await self.application.process_update(update)
         failure = self.application.bot_data.setdefault(FAILURES, {}).pop(row.update_id, None)
-        if failure is None:
-            await sync_to_async(inbox.finish)(row, self.owner)
-        else:
-            await self._failed(row, update, failure)
+        return failure is None or await self._give_up(row, update, failure)
 
-    async def _failed(self, row: ReceivedUpdate, update: Update, failure: Exception) -> None:
+    async def _give_up(self, row: ReceivedUpdate, update: Update, failure: Exception) -> bool:
+        """After the last attempt an apology. False when there is another attempt."""
         reason = f"{type(failure).__name__}: {failure}"
-        if isinstance(failure, answers.NotSent):
-            again = timezone.now() - row.received_at < PATIENCE
-            wait = failure.wait
-        else:
-            again = row.attempts < MAX_ATTEMPTS
+        if row.attempts < MAX_ATTEMPTS:
             wait = float(2**row.attempts - 1)
-        if again:
             logger.warning("Update %s is tried again in %.0f s: %s", row.update_id, wait, reason)
             await sync_to_async(inbox.try_again)(row, self.owner, wait, reason)
-            return
+            return False
         logger.error("Update %s is given up: %s", row.update_id, reason, exc_info=failure)
-        await answers.apologise(update)
-        await sync_to_async(inbox.finish)(row, self.owner, reason)
+        message = update.effective_message
+        if message is not None and is_private(message):
+            # Better than silence.
+            await sync_to_async(outbox.decide)(row.update_id, texts.trouble(), error=reason)
+        else:
+            await sync_to_async(inbox.finish)([row], self.owner, reason)
+        return True

@@ -14,7 +14,7 @@ from generations import services
 
 from . import delivery, texts
 from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
-from .answers import answer
+from .answers import announce, answer
 
 Context = ContextTypes.DEFAULT_TYPE
 
@@ -70,7 +70,7 @@ async def _submit(update: Update, message: Message, text: str) -> None:
     except services.REFUSALS as refusal:
         await answer(update, texts.refusal(refusal))
     else:
-        await delivery.announce(update, generation)
+        await announce(update, generation.pk)
 
 
 def _greeting() -> str:

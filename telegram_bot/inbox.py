@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Window
+from django.db.models.functions import Now, RowNumber
 from django.utils import timezone
 
+from . import outbox
 from .models import ReceivedUpdate
 
 logger = logging.getLogger(__name__)
@@ -59,56 +60,61 @@ def chat_of(update: Json) -> str:
 
 
 def waiting() -> QuerySet[ReceivedUpdate]:
-    """Updates that may be handled now: the oldest of each chat, unless somebody has it."""
-    earlier = ReceivedUpdate.objects.filter(
-        chat=OuterRef("chat"), update_id__lt=OuterRef("update_id"), handled_at__isnull=True
-    )
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-    return ReceivedUpdate.objects.filter(free, ~Exists(earlier), handled_at__isnull=True)
+    """Updates that may be handled now: none of a chat that has an earlier one in somebody's hands, or put off."""
+    held = _undecided().filter(chat=OuterRef("chat"), update_id__lt=OuterRef("update_id"), lease_until__gte=Now())
+    return _free().filter(~Exists(held))
 
 
-def claim(owner: str) -> ReceivedUpdate | None:
-    """Take the oldest update that may be handled. None when there is none."""
-    while True:
-        row = waiting().order_by("update_id").first()
-        if row is None:
-            return None
-        taken = {"owner": owner, "lease_until": Now() + LEASE, "attempts": F("attempts") + 1}
-        if waiting().filter(pk=row.pk).update(**taken):
-            row.refresh_from_db()
-            return row
+def claim(owner: str, most: int = 1) -> list[ReceivedUpdate]:
+    """Take updates to handle, each chat's in order: everybody's first before anybody's second, the oldest first."""
+    turn = Window(RowNumber(), partition_by="chat", order_by="update_id")
+    numbers = list(waiting().annotate(turn=turn).order_by("turn", "update_id").values_list("pk", flat=True)[:most])
+    taken = {"owner": owner, "lease_until": Now() + LEASE, "attempts": F("attempts") + 1}
+    if not numbers or not _free().filter(pk__in=numbers).update(**taken):
+        return []
+    found = ReceivedUpdate.objects.in_bulk(numbers)
+    rows = [found[number] for number in numbers if number in found]
+    # Another process was faster with the beginning of a chat: the rest of it must wait for that.
+    behind = {row.chat for row in rows if row.owner != owner}
+    if behind:
+        put_back([row for row in rows if row.chat in behind], owner)
+    return [row for row in rows if row.chat not in behind]
 
 
-def finish(row: ReceivedUpdate, owner: str, error: str = "") -> bool:
-    mine = ReceivedUpdate.objects.filter(pk=row.pk, owner=owner, handled_at__isnull=True)
-    return mine.update(handled_at=timezone.now(), lease_until=None, error=error[:2000]) == 1
+def put_back(rows: Iterable[ReceivedUpdate], owner: str) -> None:
+    """Not begun after all."""
+    _mine(rows, owner).update(owner="", lease_until=None, attempts=F("attempts") - 1)
+
+
+def finish(rows: Iterable[ReceivedUpdate], owner: str, error: str = "") -> int:
+    """Those of them that want no answer are done. Returns how many."""
+    now = timezone.now()
+    return _mine(rows, owner).update(decided_at=now, handled_at=now, owner="", lease_until=None, error=error[:2000])
 
 
 def try_again(row: ReceivedUpdate, owner: str, wait: float, error: str) -> None:
-    mine = ReceivedUpdate.objects.filter(pk=row.pk, owner=owner, handled_at__isnull=True)
-    mine.update(owner="", lease_until=Now() + timedelta(seconds=wait), error=error[:2000])
+    _mine([row], owner).update(owner="", lease_until=Now() + timedelta(seconds=wait), error=error[:2000])
 
 
 def release_all() -> int:
     """For the one process that polls, at its start: whoever held these is dead."""
-    held = ReceivedUpdate.objects.filter(handled_at__isnull=True).exclude(owner="")
-    return held.update(owner="", lease_until=None)
+    outbox.close_unknown()
+    return _undecided().exclude(owner="").update(owner="", lease_until=None)
+
+
+def _undecided() -> QuerySet[ReceivedUpdate]:
+    return ReceivedUpdate.objects.filter(decided_at__isnull=True)
+
+
+def _free() -> QuerySet[ReceivedUpdate]:
+    return _undecided().filter(Q(lease_until__isnull=True) | Q(lease_until__lt=Now()))
+
+
+def _mine(rows: Iterable[ReceivedUpdate], owner: str) -> QuerySet[ReceivedUpdate]:
+    return _undecided().filter(pk__in=[row.pk for row in rows], owner=owner)
 
 
 def forget_old() -> int:
     """Handled updates hold what people wrote; they are kept only as long as they may be repeated."""
+    outbox.close_unknown(outbox.LOST_AFTER)
     return ReceivedUpdate.objects.filter(handled_at__lt=timezone.now() - KEEP).delete()[0]
-
-
-# --- the one answer
-
-
-def begin_answer(update_id: int) -> bool:
-    """May this update be answered? Yes once; also when it was never stored (a handler called by hand)."""
-    mine = ReceivedUpdate.objects.filter(update_id=update_id)
-    return mine.filter(answered_at=None).update(answered_at=timezone.now()) == 1 or not mine.exists()
-
-
-def take_back_answer(update_id: int) -> None:
-    """It provably was not sent."""
-    ReceivedUpdate.objects.filter(update_id=update_id).update(answered_at=None)

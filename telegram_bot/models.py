@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.db import models
 
-WAITING = models.Q(handled_at__isnull=True)
+UNDECIDED = models.Q(decided_at__isnull=True)
+UNSAID = models.Q(decided_at__isnull=False, handled_at__isnull=True)
 
 
 class ReceivedUpdate(models.Model):
     """One update, stored before it is confirmed and handled once.
 
-    waiting (handled_at empty) -> leased by an owner until lease_until -> handled, with an error if it never worked.
+    waiting (decided_at empty) -> leased by an owner until lease_until -> decided: what to answer is known, and a prompt
+    is accepted or refused -> handled: the answer went out, or there is none; with an error if it never worked.
     Without an owner, lease_until says from when it may be tried again.
     """
 
@@ -23,6 +25,10 @@ class ReceivedUpdate(models.Model):
     owner = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    # The words to answer with; for an accepted prompt its number, because its status message says how things are then.
+    answer = models.TextField(blank=True)
+    announces = models.BigIntegerField(null=True, blank=True)
     # Set just before its answer goes out: an answer whose fate is unknown is not sent again.
     answered_at = models.DateTimeField(null=True, blank=True)
     handled_at = models.DateTimeField(null=True, blank=True)
@@ -32,10 +38,9 @@ class ReceivedUpdate(models.Model):
         ordering = ["update_id"]
         indexes = [
             # Few of many rows are waiting, and they are asked for twice a second.
-            models.Index(fields=["update_id"], name="update_waiting", condition=models.Q(handled_at__isnull=True)),
-            models.Index(
-                fields=["chat", "update_id"], name="update_order", condition=models.Q(handled_at__isnull=True)
-            ),
+            models.Index(fields=["update_id"], name="update_waiting", condition=UNDECIDED),
+            models.Index(fields=["chat", "update_id"], name="update_order", condition=UNDECIDED),
+            models.Index(fields=["chat", "update_id"], name="update_unsaid", condition=UNSAID),
             models.Index(fields=["handled_at"], name="update_handled"),
         ]
 

@@ -87,6 +87,7 @@ async def take_lease(bot_id: str, owner: str) -> None:
 async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: bool) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
+    speaker = consumer.speaker
     # With the lease ours, whoever held these is dead.
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
@@ -107,7 +108,7 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: 
             problems.append(error)
         finally:
             stop.set()
-            for wake in (consumer.wake, courier.wake):
+            for wake in (consumer.wake, speaker.wake, courier.wake):
                 wake.set()
 
     logger.info("The bot @%s is running.", bot.bot.username)
@@ -115,12 +116,13 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: 
         # With a webhook the web process stores them; the consumer looks often enough.
         part(unless(stop, watch(bot.bot) if webhook else poll(bot.bot, consumer.wake.set))),
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
+        part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, keep_going(stop, "lease", renew, lease.RENEW_SECONDS))),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
     )
-    await asyncio.gather(consumer.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
+    await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")

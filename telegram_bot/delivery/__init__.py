@@ -1,6 +1,5 @@
 """Tells people what became of their prompts: one status message per job, which at last becomes the video.
 
-announce.py   the status message itself, sent when a prompt was accepted
 status.py     "Queued, 3 of 5" -> "Rendering 60 %": edits that may fail
 courier.py    what to do next, in which chat
 handover.py   one result: handed over, and the outcome recorded
@@ -8,8 +7,7 @@ parcel.py     what is handed over: the video with its caption, or words
 rows.py       everything that these read from and write to the database
 """
 
-from .announce import announce
 from .courier import Courier
 from .rows import ANNOUNCEMENT
 
-__all__ = ["ANNOUNCEMENT", "Courier", "announce"]
+__all__ = ["ANNOUNCEMENT", "Courier"]

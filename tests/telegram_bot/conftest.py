@@ -103,7 +103,7 @@ async def house(telegram: Simulator, transactional_db: None, monkeypatch: pytest
     house = House(telegram)
     async with house.application:
         yield house
-        await house.consumer.finish(1)
+        await house.consumer.speaker.finish(1)
         await house.courier.finish(1)
     # The thread that all these queries ran in keeps its connection, and a database in use cannot be dropped.
     await sync_to_async(connections.close_all)()

@@ -237,7 +237,7 @@ async def test_nobody_is_an_operator_by_what_an_update_says(house: House, admin_
     await house.consumer.run_once()
     assert (await job()).status == Status.PENDING_REVIEW
     answers = [message.text for message in house.telegram.bot_messages(ALICE)]
-    assert answers[1:] == [texts.commands(), texts.commands()]
+    assert answers[1:] == [texts.for_several(texts.commands(), 2)]
 
 
 async def test_a_button_pressed_for_anothers_job_is_kept_and_does_nothing(house: House) -> None:

@@ -1,0 +1,110 @@
+"""What was decided but not said yet. In the database: a flood is answered for minutes, and memory is no place for that.
+
+Equal answers that wait in one chat go out as one, see Run: a person who sends a thousand messages a minute can be sent
+sixty.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max, Min, Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from .models import ReceivedUpdate
+
+# Answers given as one. More wait for the next.
+LONGEST_RUN = 500
+# A sender of its own process that has not come back for so long never will.
+LOST_AFTER = timedelta(minutes=10)
+
+
+def decide(update_id: int, answer: str = "", *, announces: int | None = None, error: str = "") -> bool:
+    """Write down what to answer. False when that was decided before, or the update was never stored."""
+    undecided = ReceivedUpdate.objects.filter(update_id=update_id, decided_at__isnull=True)
+    return (
+        undecided.update(
+            decided_at=timezone.now(),
+            answer=answer,
+            announces=announces,
+            owner="",
+            lease_until=None,
+            error=error[:2000],
+        )
+        == 1
+    )
+
+
+def due(most: int) -> list[str]:
+    """Chats that may be answered now, whoever has waited longest first."""
+    chats = _unsaid().values("chat").annotate(first=Min("update_id"), not_before=Max("lease_until"))
+    free = Q(not_before__isnull=True) | Q(not_before__lt=Now())
+    return [row["chat"] for row in chats.filter(free).order_by("first")[:most]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Updates of one chat, one after the other, that one message answers: the last one's reply stands for all."""
+
+    rows: list[ReceivedUpdate]
+
+    @property
+    def last(self) -> ReceivedUpdate:
+        return self.rows[-1]
+
+    def begin(self) -> bool:
+        """Just before it goes out: an answer whose fate is unknown is not sent again. False when another has begun."""
+        with transaction.atomic():
+            begun = self._all().filter(answered_at__isnull=True).update(answered_at=timezone.now())
+            if begun != len(self.rows):
+                transaction.set_rollback(True)
+            return begun == len(self.rows)
+
+    def later(self, wait: float, reason: str) -> None:
+        """It provably was not sent."""
+        until = Now() + timedelta(seconds=wait)
+        self._all().update(answered_at=None, lease_until=until, error=reason[:2000])
+
+    def said(self, error: str = "") -> None:
+        """It went out, or never will. An error of an earlier try to send goes, the handler's stays."""
+        changed = {"error": error[:2000]} if error or self.last.lease_until is not None else {}
+        self._all().update(handled_at=timezone.now(), lease_until=None, **changed)
+
+    def _all(self) -> QuerySet[ReceivedUpdate]:
+        return ReceivedUpdate.objects.filter(pk__in=[row.pk for row in self.rows], handled_at__isnull=True)
+
+
+def next_run(chat: str) -> Run | None:
+    """The oldest unsaid answer of a chat, and all that follow it at once with the same words for the same person."""
+    rows = list(_unsaid().filter(chat=chat).order_by("update_id")[:LONGEST_RUN])
+    if not rows:
+        return None
+    first = rows[0]
+    if first.announces is not None:
+        return Run([first])
+    same = takewhile(lambda row: row.announces is None and _addressee(row) == _addressee(first), rows)
+    return Run(list(same))
+
+
+def close_unknown(older_than: timedelta = timedelta()) -> int:
+    """Whoever was sending these is dead. They may have arrived, so they are not sent again."""
+    begun = ReceivedUpdate.objects.filter(handled_at__isnull=True, answered_at__lte=timezone.now() - older_than)
+    return begun.update(handled_at=timezone.now(), lease_until=None)
+
+
+def _unsaid() -> QuerySet[ReceivedUpdate]:
+    return ReceivedUpdate.objects.filter(decided_at__isnull=False, handled_at__isnull=True, answered_at__isnull=True)
+
+
+def _addressee(row: ReceivedUpdate) -> tuple[str, Any, Any]:
+    """The words, whom they are for, and the topic."""
+    message = json.loads(row.payload).get("message")
+    message = message if isinstance(message, dict) else {}
+    sender = message.get("sender_chat") or message.get("from")
+    return row.answer, sender.get("id") if isinstance(sender, dict) else None, message.get("message_thread_id")
