@@ -36,6 +36,10 @@ def _signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    # The grace time of a worker that was stopped here would end the next test's render.
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 def test_rqworker_is_our_command_and_not_django_rqs() -> None:
