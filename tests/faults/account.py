@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from telegram_bot.simulator import Message
-from tests.faults.system import System
+from tests.faults.system import WEBHOOK_SECRET, System
 
 UNFINISHED = {"pending_review", "queued", "running"}
 UNTOLD = {"none", "waiting", "sending"}
@@ -94,6 +94,6 @@ def _files(system: System) -> list[str]:
 
 
 def _secrets(system: System) -> list[str]:
-    secret = system.telegram.token.partition(":")[2]
-    logs = system.folder.glob("*.log")
-    return [f"the token is in {log.name}" for log in logs if secret in log.read_text("latin-1")]
+    secrets = {"the token": system.telegram.token.partition(":")[2], "the webhook's secret": WEBHOOK_SECRET}
+    logs = {path.name: path.read_text("latin-1") for path in system.folder.glob("*.log")}
+    return [f"{what} is in {name}" for what, secret in secrets.items() for name, log in logs.items() if secret in log]

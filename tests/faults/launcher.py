@@ -30,9 +30,10 @@ def main() -> None:
         set_constant(name, value)
     if wishes["movable_clock"]:
         move_clock(Path(wishes["folder"]) / f"clock.{wishes['name']}")
-    use_card()
-    if sys.argv[1] == "rqworker" and wishes["engine"] == "stand-in":
-        use_engine(Path(wishes["folder"]))
+    if wishes["engine"] == "stand-in":
+        use_card()
+        if sys.argv[1] == "rqworker":
+            use_engine(Path(wishes["folder"]))
     execute_from_command_line(["manage.py", *sys.argv[1:]])
 
 

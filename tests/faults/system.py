@@ -30,7 +30,11 @@ from telegram_bot.simulator import Simulator
 from tests.faults.engine import Journal
 from tests.installation import ROOT
 
-# Whatever waits for minutes in a real installation waits for seconds here.
+# Set by tests.faults.run for one chapter: waits as long as those of a real installation, and every variant of a fault.
+FULL_LENGTH = os.environ.get("FAULTS_FULL_LENGTH") == "1"
+# Leases are ten times as long then.
+PATIENCE = 8 if FULL_LENGTH else 1
+# Else what waits for minutes in a real installation waits for seconds.
 SHORT: dict[str, float] = {
     "generations.models.LEASE": 6,
     "generations.models.DELIVERY_LEASE": 8,
@@ -38,14 +42,15 @@ SHORT: dict[str, float] = {
     "generations.sweep.CLOCK_JUMP": 2,
     "generations.worker.BEAT": 1,
     "generations.worker.ABANDONED_AFTER": 5,
-    # The small disks of the tests would be full from the start.
-    "generations.limits.LEAST_FREE": 0,
     "telegram_bot.lease.LEASE": 6,
     "telegram_bot.lease.RENEW_SECONDS": 1,
     "telegram_bot.process.SWEEP_SECONDS": 1,
     "telegram_bot.process.PAUSE_AFTER_ERROR": 1,
 }
+# The small disks of the tests would be full from the start.
+NEEDED = {"generations.limits.LEAST_FREE": 0.0}
 COMMANDS = {"worker": ["rqworker", "gpu"], "bot": ["runbot"], "second worker": ["rqworker", "gpu"]}
+WEBHOOK_SECRET = "MARKER-OF-THE-WEBHOOK-SECRET"
 READY = {"worker": "Listening on", "second worker": "Listening on", "bot": "is running"}
 
 
@@ -96,7 +101,8 @@ class Template:
 
 def environment_for(folder: Path) -> dict[str, str]:
     """Nothing of the shell's own settings but the secret key."""
-    own = ("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT", "BOT_TOKEN", "TELEGRAM_API_URL", "DJANGO_SETTINGS_MODULE")
+    own = ("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT", "MODEL", "BOT_TOKEN", "TELEGRAM_API_URL", "WEBHOOK_URL")
+    own += ("WEBHOOK_SECRET", "TZ", "DJANGO_SETTINGS_MODULE")
     kept = {name: value for name, value in os.environ.items() if name not in own}
     kept.setdefault("SECRET_KEY", "fault-tests-" + "k" * 40)
     return {**kept, "DATA_DIR": str(folder), "PYTHONUNBUFFERED": "1", "DEVICE": "cpu"}
@@ -114,6 +120,7 @@ class System:
         constants: Mapping[str, float] = {},
         engine: str = "stand-in",
         movable_clock: bool = False,
+        webhook: bool = False,
         environment: Mapping[str, str] = {},
     ) -> None:
         self.template, self.telegram, self.folder = template, telegram, folder
@@ -130,6 +137,9 @@ class System:
             "OMP_NUM_THREADS": "1",
             **environment,
         }
+        self.webhook = f"http://127.0.0.1:{self.web_port}/telegram/webhook/"
+        if webhook:
+            self.environment |= {"WEBHOOK_URL": self.webhook, "WEBHOOK_SECRET": WEBHOOK_SECRET}
         self._database, self._copies = self.url.rpartition("/")[2], list[str]()
         self.media = Path(self.environment.get("MEDIA_ROOT") or folder / "media")
         if self.url:
@@ -138,7 +148,7 @@ class System:
         if template.backend.queue == "redis":
             self.environment["REDIS_URL"] = f"unix://{self.socket}?db=0"
         self._wishes = {
-            "constants": {**SHORT, **constants},
+            "constants": {**NEEDED, **({} if FULL_LENGTH else SHORT), **constants},
             "folder": str(folder),
             "engine": engine,
             "movable_clock": movable_clock,
@@ -161,14 +171,15 @@ class System:
         for name in names:
             self.launch(name)
         for name in names:
-            self.wait_for(lambda: self.is_ready(name), f"{name} is ready")  # noqa: B023
+            self.wait_for(lambda: self.is_ready(name) or not self.is_alive(name), f"{name} is ready")  # noqa: B023
+            assert self.is_alive(name), f"{name} ended\n{self.report()}"
 
     def is_ready(self, name: str) -> bool:
         """Has it come up since it was started last?"""
         if name == "queue":
             return embedded.answers(f"unix://{self.socket}")
         if name == "web":
-            return serves(self.web_port, "/healthz")
+            return serves(self.web_port, "/favicon.ico")
         return READY[name] in self.log(name, self._marks[name])
 
     def kill(self, name: str) -> None:
@@ -187,6 +198,18 @@ class System:
 
     def thaw(self, name: str) -> None:
         self.processes[name].send_signal(signal.SIGCONT)
+
+    def ended(self, name: str) -> tuple[int, float]:
+        """Wait for it to end by itself: its exit status, and the seconds of processor time that it took."""
+        process = self.processes[name]
+        deadline, usage = time.monotonic() + 120 * PATIENCE, (0, 0, None)
+        while usage[0] == 0:
+            assert time.monotonic() < deadline, f"{name} does not end\n{self.report()}"
+            time.sleep(0.05)
+            usage = os.wait4(process.pid, os.WNOHANG)
+        del self.processes[name]
+        process.returncode = os.waitstatus_to_exitcode(usage[1])
+        return process.returncode, usage[2].ru_utime + usage[2].ru_stime
 
     def is_alive(self, name: str) -> bool:
         return name in self.processes and self.processes[name].poll() is None
@@ -250,6 +273,8 @@ class System:
             command += ["--worker-class", "gthread", "--threads", "8", "--no-control-socket", "--log-level", "warning"]
         else:
             command = [sys.executable, "-m", "tests.faults.launcher", *COMMANDS[name]]
+            if name == "bot" and "WEBHOOK_URL" in self.environment:
+                command.append("--webhook")
         with path.open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 command,
@@ -275,6 +300,11 @@ class System:
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def rings(self) -> int:
+        """Doorbells that no worker has heard yet."""
+        with self.redis() as server:
+            return int(server.llen("rq:queue:gpu"))
 
     def ring(self, times: int) -> None:
         """Doorbells that belong to no prompt."""
@@ -332,8 +362,14 @@ class System:
 
     # --- waiting
 
+    @staticmethod
+    def lasting(short: float, full: float) -> float:
+        """Seconds that a fault lasts."""
+        return full if FULL_LENGTH else short
+
     def wait_for(self, happened: Callable[[], object], what: str, seconds: float = 120) -> None:
         """The limit is for a machine that is ten times too slow; on a good one nothing waits that long."""
+        seconds *= PATIENCE
         deadline = time.monotonic() + seconds
         while not happened():
             assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}\n{self.report()}"
