@@ -23,6 +23,7 @@ from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from generations.models import Generation, Status
 from generations.tasks import QUEUE
+from telegram_bot import lease
 
 # A prober gives up after a few seconds, so the answer must come sooner, also when Redis hangs.
 TIMEOUT_SECONDS = 1.0
@@ -76,6 +77,14 @@ def worker() -> str:
         return "unknown"
 
 
+def bot() -> str:
+    """Does one serve, and may it?"""
+    try:
+        return lease.problem() or OK
+    except DatabaseError:
+        return "unknown"
+
+
 def workers_alive(client: Any) -> bool:
     """RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides."""
     keys = client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)
@@ -98,4 +107,4 @@ def redis_client() -> Any:
 
 
 WEB: dict[str, Callable[[], str]] = {"database": database, "redis": queue}
-PARTS = {**WEB, "worker": worker}
+PARTS = {**WEB, "worker": worker, "bot": bot}

@@ -1,12 +1,16 @@
-"""One process at a time fetches a bot's updates. Telegram itself only lets two of them fail in turns (409)."""
+"""One process at a time fetches a bot's updates. Telegram itself only lets two of them fail in turns (409).
+
+The lease is also the bot's sign of life, and says what keeps it from serving: /healthz reads it.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
 
 from .models import PollingLease
@@ -14,6 +18,13 @@ from .models import PollingLease
 # Renewed three times in its life; a killed process holds up its successor no longer than this.
 LEASE = timedelta(seconds=15)
 RENEW_SECONDS = 5.0
+# A bot whose lease lapsed so long ago is not just being restarted.
+SILENCE = timedelta(seconds=30)
+# Telegram fails for a moment now and then; an operator need not know.
+LASTING = timedelta(seconds=60)
+
+TOKEN_REFUSED = "token_refused"
+NOT_RUNNING = "not_running"
 
 
 def own_name() -> str:
@@ -23,6 +34,8 @@ def own_name() -> str:
 
 def take(bot_id: str, owner: str) -> str:
     """Take the lease, or give the name of the process that holds it ("" means it is ours)."""
+    # Of another time: the clock was set back since. A living holder renews it before it lapses.
+    PollingLease.objects.filter(bot_id=bot_id, lease_until__gt=Now() + 2 * LEASE).update(lease_until=Now() + LEASE)
     fresh = {"owner": owner, "lease_until": Now() + LEASE}
     lease, made = PollingLease.objects.get_or_create(bot_id=bot_id, defaults=fresh)
     if made or renew(bot_id, owner):
@@ -31,16 +44,36 @@ def take(bot_id: str, owner: str) -> str:
     if _dead(lease.owner):
         free |= Q(owner=lease.owner)
     won = PollingLease.objects.filter(free, bot_id=bot_id).update(**fresh)
-    return "" if won else lease.owner
+    return "" if won else lease.owner or "another process"
 
 
-def renew(bot_id: str, owner: str) -> bool:
-    """False when another process has taken the lease: ours had lapsed."""
-    return PollingLease.objects.filter(bot_id=bot_id, owner=owner).update(lease_until=Now() + LEASE) == 1
+def renew(bot_id: str, owner: str, problem: str | None = None) -> bool:
+    """False when another process has taken the lease: ours had lapsed.
+
+    problem: what keeps the bot from serving, "" when nothing does, None when that is not known yet.
+    """
+    changes: dict[str, Any] = {"lease_until": Now() + LEASE}
+    if problem is not None:
+        since = Case(When(problem=problem, then=F("problem_since")), default=Now())
+        changes |= {"problem": problem, "problem_since": since}
+    return PollingLease.objects.filter(bot_id=bot_id, owner=owner).update(**changes) == 1
 
 
-def release(bot_id: str, owner: str) -> None:
-    PollingLease.objects.filter(bot_id=bot_id, owner=owner).delete()
+def release(bot_id: str, owner: str, problem: str | None = None) -> None:
+    """The row stays, for /healthz: a bot that is being restarted is not red at once."""
+    if renew(bot_id, owner, problem):
+        mine = PollingLease.objects.filter(bot_id=bot_id, owner=owner)
+        mine.update(owner="", lease_until=Now() - timedelta(seconds=1))
+
+
+def problem() -> str:
+    """Why no bot serves, in one word; "" when one does."""
+    alive = Q(lease_until__gt=Now() - SILENCE, lease_until__lte=Now() + 2 * LEASE)
+    lasting = ~Q(problem="") & Q(problem_since__lt=Now() - LASTING)
+    if PollingLease.objects.filter(alive).exclude(Q(problem=TOKEN_REFUSED) | lasting).exists():
+        return ""
+    newest = PollingLease.objects.filter(alive | Q(problem=TOKEN_REFUSED)).order_by("-lease_until").first()
+    return newest.problem if newest else NOT_RUNNING
 
 
 def _dead(owner: str) -> bool:

@@ -54,6 +54,9 @@ class PollingLease(models.Model):
     bot_id = models.CharField(max_length=32, primary_key=True)
     owner = models.CharField(max_length=100)
     lease_until = models.DateTimeField()
+    # What keeps the bot from serving, in one word for /healthz ("" when nothing does), and since when.
+    problem = models.CharField(max_length=40, blank=True)
+    problem_since = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.owner} polls for bot {self.bot_id}"

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 LONG_POLL_SECONDS = 25
 ALLOWED_UPDATES = ["message"]
 CONFLICT_PAUSE = 5.0
+UNREACHABLE = "telegram_unreachable"
 LONGEST_PAUSE = 30.0
 # PTB's bot has a method for getUpdates and warns whoever calls the endpoint by its name. But that method parses, and
 # gives up a hundred updates for one that it cannot parse.
@@ -37,24 +38,28 @@ class Complaints:
 
     def __init__(self) -> None:
         self._said_at: dict[str, float] = {}
+        # The latest, in one word for /healthz: "" when all is well, None while nobody knows.
+        self.problem: str | None = None
 
     def say(self, kind: str, words: str) -> None:
+        self.problem = kind
         now = time.monotonic()
         if now - self._said_at.get(kind, -60.0) >= 60:
             self._said_at[kind] = now
             logger.error("%s", words)
 
     def over(self) -> None:
+        self.problem = ""
         if self._said_at:
             logger.info("Fetching updates works again.")
             self._said_at.clear()
 
 
-async def poll(bot: Bot, on_stored: Callable[[], object] = lambda: None) -> None:
+async def poll(bot: Bot, on_stored: Callable[[], object] = lambda: None, complaints: Complaints | None = None) -> None:
     """Fetch and store for ever. Raises TokenRefused."""
     offset: int | None = None
     failures = 0
-    complaints = Complaints()
+    complaints = complaints or Complaints()
     while True:
         try:
             updates = await fetch(bot, offset)
@@ -71,14 +76,14 @@ async def poll(bot: Bot, on_stored: Callable[[], object] = lambda: None) -> None
             if verdict.next is Next.STOP:
                 raise TokenRefused from None
             failures += 1
-            complaints.say("network", f"Telegram cannot be reached: {verdict.reason}")
+            complaints.say(UNREACHABLE, f"Telegram cannot be reached: {verdict.reason}")
             pause = min(2.0 ** (failures - 1), LONGEST_PAUSE)
             await asyncio.sleep(max(pause, verdict.wait) if isinstance(error, RetryAfter) else pause)
             continue
         except DatabaseError as error:
             # Nothing was confirmed, so Telegram sends the same updates again.
             failures += 1
-            complaints.say("database", f"Updates cannot be stored: {type(error).__name__}: {error}")
+            complaints.say("database_unreachable", f"Updates cannot be stored: {type(error).__name__}: {error}")
             await asyncio.sleep(min(2.0 ** (failures - 1), LONGEST_PAUSE))
             continue
         failures = 0

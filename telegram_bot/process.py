@@ -20,7 +20,7 @@ from . import application, inbox, lease, texts
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
-from .polling import LONGEST_PAUSE, TokenRefused, poll
+from .polling import LONGEST_PAUSE, UNREACHABLE, Complaints, TokenRefused, poll
 from .subscription import AddressRefused, subscribe, watch
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,19 @@ async def run_bot(stop: asyncio.Event, webhook: bool = False) -> None:
     owner = lease.own_name()
     bot_id = settings.BOT_TOKEN.partition(":")[0]
     bot = application.build()
+    complaints = Complaints()
+    refused = None
+
+    def hold() -> Coroutine[Any, Any, None]:
+        return keep_lease(stop, bot_id, owner, complaints)
+
     try:
-        if await unless(stop, take_lease(bot_id, owner)) and await unless(stop, connect(bot, webhook)):
-            await work(bot, owner, bot_id, stop, webhook)
+        if await unless(stop, take_lease(bot_id, owner)) and await unless(
+            stop, beside(hold(), connect(bot, webhook, complaints))
+        ):
+            await work(bot, owner, stop, webhook, hold, complaints)
     except TokenRefused:
+        refused = lease.TOKEN_REFUSED
         raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
     except AddressRefused as error:
         raise CannotRun(f"Telegram does not accept WEBHOOK_URL: {error}") from None
@@ -55,7 +64,7 @@ async def run_bot(stop: asyncio.Event, webhook: bool = False) -> None:
         await bot.shutdown()
         # The application closes nothing when its start had failed half-way.
         await bot.bot.shutdown()
-        await sync_to_async(lease.release)(bot_id, owner)
+        await sync_to_async(lease.release)(bot_id, owner, refused)
 
 
 async def unless(stop: asyncio.Event, coroutine: Coroutine[Any, Any, None]) -> bool:
@@ -84,7 +93,34 @@ async def take_lease(bot_id: str, owner: str) -> None:
     raise CannotRun(f"{holder} fetches this bot's updates already. Only one process per bot can.")
 
 
-async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: bool) -> None:
+async def keep_lease(stop: asyncio.Event, bot_id: str, owner: str, complaints: Complaints) -> None:
+    """Renew it until stop is set. Raises CannotRun when it is somebody else's."""
+
+    async def renew() -> None:
+        if not await sync_to_async(lease.renew)(bot_id, owner, complaints.problem):
+            raise CannotRun("Another process has taken over fetching this bot's updates.")
+
+    await keep_going(stop, "lease", renew, lease.RENEW_SECONDS)
+
+
+async def beside(background: Coroutine[Any, Any, None], coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run the second to its end, and the first as long as that takes."""
+    task = asyncio.create_task(background)
+    try:
+        await coroutine
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def work(
+    bot: App,
+    owner: str,
+    stop: asyncio.Event,
+    webhook: bool,
+    hold: Callable[[], Coroutine[Any, Any, None]],
+    complaints: Complaints,
+) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
     speaker = consumer.speaker
@@ -92,10 +128,6 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: 
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
     problems: list[Exception] = []
-
-    async def renew() -> None:
-        if not await sync_to_async(lease.renew)(bot_id, owner):
-            raise CannotRun("Another process has taken over fetching this bot's updates.")
 
     async def put_right() -> None:
         if result := await sync_to_async(sweep_patiently)():
@@ -114,12 +146,12 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: 
     logger.info("The bot @%s is running.", bot.bot.username)
     await asyncio.gather(
         # With a webhook the web process stores them; the consumer looks often enough.
-        part(unless(stop, watch(bot.bot) if webhook else poll(bot.bot, consumer.wake.set))),
+        part(unless(stop, watch(bot.bot, complaints) if webhook else poll(bot.bot, consumer.wake.set, complaints))),
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
-        part(unless(stop, keep_going(stop, "lease", renew, lease.RENEW_SECONDS))),
+        part(unless(stop, hold())),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
     )
     await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
@@ -128,7 +160,7 @@ async def work(bot: App, owner: str, bot_id: str, stop: asyncio.Event, webhook: 
     logger.info("The bot has stopped.")
 
 
-async def connect(bot: App, webhook: bool) -> None:
+async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
     """Say hello to Telegram, as often as it takes, and where its updates shall go."""
     failures = 0
     while True:
@@ -146,9 +178,11 @@ async def connect(bot: App, webhook: bool) -> None:
             if verdict.next is Next.STOP:
                 raise TokenRefused from None
             failures += 1
+            complaints.problem = UNREACHABLE
             pause = max(verdict.wait, min(2.0 ** (failures - 1), LONGEST_PAUSE))
             logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
         await asyncio.sleep(pause)
+    complaints.problem = ""
     try:
         await bot.bot.set_my_commands([BotCommand(name, str(what)) for name, what in texts.COMMANDS.items()])
     except TelegramError as error:

