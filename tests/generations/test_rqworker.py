@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -274,6 +275,31 @@ def test_a_redis_that_freezes_while_the_worker_idles_does_not_end_it(
     call_command("rqworker")
     thread.join()
     row = Generation.objects.get()
+    assert (row.status, row.attempt) == (Status.SUCCEEDED, 1)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [redis.TimeoutError("Timeout reading from socket"), redis.ResponseError("UNBLOCKED"), ValueError("anything")],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_a_worker_that_rq_has_ended_is_replaced_in_the_same_process(
+    engine: StandInEngine, queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    dequeue = worker.GenerationWorker.dequeue_job_and_maintain_ttl
+    troubles = [trouble]
+
+    def dequeue_or_fail(self: worker.GenerationWorker, *args: Any) -> Any:
+        if troubles:
+            raise troubles.pop()
+        return dequeue(self, *args)
+
+    monkeypatch.setattr(worker.GenerationWorker, "dequeue_job_and_maintain_ttl", dequeue_or_fail)
+    # The worker of this process ends after this video.
+    engine.before_step = lambda done: os.kill(os.getpid(), signal.SIGTERM) if done == 1 else None
+    row = make_row()
+    call_command("rqworker")
+    row.refresh_from_db()
     assert (row.status, row.attempt) == (Status.SUCCEEDED, 1)
 
 

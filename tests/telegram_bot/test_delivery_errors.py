@@ -106,6 +106,7 @@ async def test_a_bot_killed_after_the_edit_finds_it_done(rendered: House) -> Non
     await again(rendered)
     assert await outcome() == (Delivery.DELIVERED, "")
     assert videos(rendered) == 1
+    assert rendered.telegram.calls("sendVideo") == [], "nor a new message in place of the old one"
 
 
 async def test_a_bot_killed_while_sending_leaves_it_to_a_person(plain: House) -> None:
