@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.db.models import Count, Q
 from django.utils import timezone
 
-from generations.models import COUNTED, Generation, Policy, Requester
+from generations.models import COUNTED, UNFINISHED, Generation, Policy, Requester
 
 # A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
 LEAST_FREE = 50 * 1024 * 1024
@@ -47,8 +48,9 @@ class Usage:
 def check(requester: Requester, policy: Policy) -> None:
     """Raise LimitReached for the first rule that stands in the way."""
     not_banned(requester)
-    videos_per_day(requester, policy)
-    waiting_at_once(requester, policy)
+    numbers = numbers_of(requester)
+    videos_per_day(numbers, policy)
+    waiting_at_once(numbers, policy)
     whole_queue(policy)
     room_for_videos()
 
@@ -59,18 +61,16 @@ def not_banned(requester: Requester) -> None:
         raise LimitReached("banned", reason=requester.ban_reason)
 
 
-def videos_per_day(requester: Requester, policy: Policy) -> None:
+def videos_per_day(numbers: Numbers, policy: Policy) -> None:
     """So many videos between one midnight and the next; failed, cancelled and refused ones do not count."""
-    usage = usage_today(requester, policy)
-    if usage.left == 0:
-        raise LimitReached("daily", limit=usage.limit, retry_at=usage.resets_at)
+    if policy.daily_limit and numbers.today >= policy.daily_limit:
+        raise LimitReached("daily", limit=policy.daily_limit, retry_at=day()[1])
 
 
-def waiting_at_once(requester: Requester, policy: Policy) -> None:
+def waiting_at_once(numbers: Numbers, policy: Policy) -> None:
     """So many unfinished prompts per person."""
-    limit = policy.waiting_limit
-    if limit and requester.generations.filter(created_by=None).unfinished().count() >= limit:
-        raise LimitReached("waiting", limit=limit)
+    if policy.waiting_limit and numbers.waiting >= policy.waiting_limit:
+        raise LimitReached("waiting", limit=policy.waiting_limit)
 
 
 def whole_queue(policy: Policy) -> None:
@@ -90,9 +90,28 @@ def room_for_videos() -> None:
         raise LimitReached("storage")
 
 
-def usage_today(requester: Requester, policy: Policy) -> Usage:
+@dataclass(frozen=True)
+class Numbers:
+    """A person's own prompts: those that count for today, and the unfinished ones of any day."""
+
+    today: int
+    waiting: int
+
+
+def numbers_of(requester: Requester) -> Numbers:
+    """Both in one query: under a flood, this is what the bot does most."""
+    counts, unfinished = Q(status__in=COUNTED, created_at__gte=day()[0]), Q(status__in=UNFINISHED)
+    own = requester.generations.filter(counts | unfinished, created_by=None)
+    return Numbers(**own.aggregate(today=Count("pk", filter=counts), waiting=Count("pk", filter=unfinished)))
+
+
+def day() -> tuple[datetime, datetime]:
+    """Today's midnight and the next one."""
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     # Calendar days, not 24 hours: a day with a clock change is longer or shorter.
     tomorrow = timezone.make_aware((midnight.replace(tzinfo=None) + timedelta(days=1)), timezone.get_current_timezone())
-    used = requester.generations.filter(created_by=None, status__in=COUNTED, created_at__gte=midnight).count()
-    return Usage(used=used, limit=policy.daily_limit, resets_at=tomorrow)
+    return midnight, tomorrow
+
+
+def usage_today(requester: Requester, policy: Policy) -> Usage:
+    return Usage(used=numbers_of(requester).today, limit=policy.daily_limit, resets_at=day()[1])

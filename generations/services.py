@@ -71,17 +71,15 @@ def submit(
     is stored.
     """
     prompt = prompts.clean(prompt)
-    card = model_card()
-    chosen = chosen_preset(preset, Policy.current(), card)
+    card, policy = model_card(), Policy.current()
+    chosen = chosen_preset(preset, policy, card)
     spec = card.spec(prompt, seed=random_seed() if seed is None else seed, preset=chosen, **changes)
     with transaction.atomic():
-        requester = remember(person)
         # The lock makes limits count one message after the other (SQLite: the transaction itself holds the write lock).
-        requester = Requester.objects.select_for_update().get(pk=requester.pk)
-        known = Generation.objects.filter(request_key=request_key).first()
-        if known is not None:
-            return known
-        policy = Policy.current()
+        requester = remember(person)
+        # Of a hundred prompts hardly one is known: asking for all its columns would be most of the query's work.
+        if Generation.objects.filter(request_key=request_key).exists():
+            return Generation.objects.get(request_key=request_key)
         limits.check(requester, policy)
         return _create(
             requester,
@@ -165,13 +163,25 @@ def unban(requester: Requester, *, by: Operator) -> None:
 
 
 def remember(person: Person) -> Requester:
-    """The person's row, with the name as it is today."""
+    """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
     details = {
         "display_name": _storable(person.display_name, 256),
         "username": _storable(person.username, 64),
         "language_code": _storable(person.language_code, 16),
     }
-    return Requester.objects.update_or_create(user_id=person.user_id, defaults=details)[0]
+    with transaction.atomic(savepoint=False):
+        locked = Requester.objects.select_for_update()
+        requester = locked.filter(user_id=person.user_id).first()
+        if requester is None:
+            made = Requester.objects.get_or_create(user_id=person.user_id, defaults=details)[0]
+            requester = locked.get(pk=made.pk)
+        # Names hardly ever change, and a write costs more than a look.
+        changed = [name for name, value in details.items() if getattr(requester, name) != value]
+        for name in changed:
+            setattr(requester, name, details[name])
+        if changed:
+            requester.save(update_fields=changed)
+        return requester
 
 
 def chat_moved(old_id: int, new_id: int) -> int:
