@@ -530,6 +530,8 @@ class Generation(models.Model):
             actor=owner,
             detail=reason,
             deliver_after=Now() + wait,
+            # When the wait began: a beginning in the future tells that the clock was set back.
+            delivery_lease_until=Now(),
             delivery_error=reason,
         )
 

@@ -130,6 +130,8 @@ async def work(
     problems: list[Exception] = []
 
     async def put_right() -> None:
+        await sync_to_async(inbox.shorten_waits)()
+        await sync_to_async(rows.shorten_waits)()
         if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 

@@ -100,6 +100,18 @@ def claim(owner: str, avoid: Collection[int]) -> Generation | None:
     return Generation.objects.exclude(chat_id__in=list(avoid)).claim_delivery(owner)
 
 
+def shorten_waits() -> None:
+    """A clock that was set back would prolong every wait by as much; so each lasts from now at most."""
+    waiting = Generation.objects.filter(delivery=Delivery.WAITING, deliver_after__gt=Now())
+    for row in waiting.filter(delivery_lease_until__gt=Now()).only("deliver_after", "delivery_lease_until"):
+        if row.deliver_after is not None and row.delivery_lease_until is not None:
+            whole = max(row.deliver_after - row.delivery_lease_until, timedelta())
+            again = {"deliver_after": Now() + whole, "delivery_lease_until": Now()}
+            waiting.filter(pk=row.pk, deliver_after=row.deliver_after).update(**again)
+    unannounced = Generation.objects.filter(delivery_attempts=0, deliver_after__gt=Now() + 2 * ANNOUNCEMENT)
+    unannounced.update(deliver_after=Now() + ANNOUNCEMENT)
+
+
 def release_all(owner: str) -> int:
     """For the one bot process, at its start: whoever else was sending is dead. Returns how many are free again."""
     held = Generation.objects.filter(delivery=Delivery.SENDING).exclude(delivery_owner=owner)
