@@ -1,0 +1,41 @@
+"""What an update makes of rows that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from generations.models import Generation, Policy
+
+pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
+
+
+def migrate(name: str | None) -> Any:
+    """Bring the tables to one migration of this app, or to the newest; returns the models as they were then."""
+    executor = MigrationExecutor(connection)
+    newest = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "generations"]
+    targets = newest if name is None else [("generations", name)]
+    executor.migrate(targets)
+    return executor.loader.project_state(targets).apps
+
+
+@pytest.fixture
+def before_presets() -> Iterator[Any]:
+    yield migrate("0002_list_indexes")
+    migrate(None)
+
+
+def test_old_rows_and_an_old_policy_are_exact(before_presets: Any) -> None:
+    old = before_presets.get_model("generations", "Generation")
+    person = before_presets.get_model("generations", "Requester").objects.create(user_id=1)
+    before_presets.get_model("generations", "Policy").objects.create(pk=1, daily_limit=7)
+    size = {"frames": 16, "width": 256, "height": 256, "fps": 8, "steps": 33, "guidance_scale": 9}
+    pk = old.objects.create(request_key="k", requester=person, prompt="a", seed=1, **size).pk
+    migrate(None)
+    row, policy = Generation.objects.get(pk=pk), Policy.objects.get()
+    assert (row.preset, row.steps, row.spec().preset) == ("exact", 33, "exact")
+    assert (policy.default_preset, policy.presets, policy.daily_limit) == ("exact", [], 7)
