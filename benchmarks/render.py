@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
-import subprocess
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.common import commit, describe_device, summary, versions
 from generations.engine import load_engine
 from generations.engine.card import DEMO_MODEL
 from generations.engine.video import write_video
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
@@ -43,7 +37,7 @@ def measure(model: str, device: str, clips: int, steps: int | None) -> dict[str,
     engine = load_engine(model, device)
     loading = time.perf_counter() - started
     card = engine.card
-    changes = {"steps": steps} if steps else {}
+    changes: dict[str, Any] = {"steps": steps} if steps else {}
     rendering, encoding = [], []
     with tempfile.TemporaryDirectory() as folder:
         # The first clip pays for what happens once (thread pools, CUDA kernels) and is not counted.
@@ -68,46 +62,8 @@ def measure(model: str, device: str, clips: int, steps: int | None) -> dict[str,
         "render_seconds": summary(rendering),
         "encode_seconds": summary(encoding),
         "device": describe_device(device),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "modelscope", "open_clip_torch", "av", "numpy")},
-        },
+        "versions": versions(),
     }
-
-
-def summary(seconds: list[float]) -> dict[str, float]:
-    figures = {"median": statistics.median(seconds), "best": min(seconds), "worst": max(seconds)}
-    return {name: round(value, 4) for name, value in figures.items()}
-
-
-def describe_device(wanted: str) -> dict[str, Any]:
-    cuda = torch.cuda.is_available() and wanted != "cpu"
-    return {
-        "asked_for": wanted,
-        "name": torch.cuda.get_device_name() if cuda else processor(),
-        "cores": os.cpu_count(),
-        "cuda": torch.version.cuda if cuda else None,
-        "threads": torch.get_num_threads(),
-    }
-
-
-def processor() -> str:
-    """The processor's own name where Linux tells it; platform.processor() is often empty."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def commit() -> str:
-    """The commit, with "+changes" when the files differ from it; "unknown" outside a checkout."""
-    try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty=+changes"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":
