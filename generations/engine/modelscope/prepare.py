@@ -2,7 +2,7 @@
 
 The files are safetensors, written here and not by safetensors.torch.save_file, which would hold a whole network in
 memory and start tensors at odd addresses: mapped weights are computed with where they lie, so each starts on a cache
-line, and one tensor at a time is in memory.
+line, convolutions have their channels last in memory, as the networks want them, and one tensor at a time is in memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from generations.engine import prepared
 from generations.engine.base import NOT_AVAILABLE, CheckpointError, EngineError
 from generations.engine.modelscope.device import choose_device
 from generations.engine.modelscope.weights import (
+    CHANNELS_LAST,
     DECODER_FILE,
     NOT_DECODER,
     TEXT_TOWER_FILE,
     UNET_FILE,
+    channels_last,
     configuration_of,
     converted,
     match,
@@ -169,11 +171,11 @@ def _write(
     """Write a safetensors file and return its sha256; names of tensors with NaN or infinity go into not_finite."""
     # The format allows no gaps, so what does not fill cache lines comes last.
     names = sorted(tensors, key=lambda name: _bytes(tensors[name], dtype) % CACHE_LINE != 0)
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", "layout": CHANNELS_LAST}}
     total = 0
     for name in names:
         end = total + _bytes(tensors[name], dtype)
-        shape = list(tensors[name].shape)
+        shape = list(channels_last(tensors[name]).shape)
         header[name] = {"dtype": SAFETENSORS_NAMES[dtype], "shape": shape, "data_offsets": [total, end]}
         total = end
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -195,7 +197,7 @@ def _blocks(
 ) -> Iterable[Any]:
     yield head
     for name in names:
-        value = converted(tensors[name], CPU, dtype).contiguous()
+        value = channels_last(converted(tensors[name], CPU, dtype)).contiguous()
         if not torch.isfinite(value).all():
             not_finite.append(name)
         yield value.reshape(-1).view(torch.uint8).numpy().data

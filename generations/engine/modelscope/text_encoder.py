@@ -7,18 +7,54 @@ throw it away, and feeds sequence-first tensors to blocks that have been batch-f
 from __future__ import annotations
 
 import bisect
+import functools
 import re
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
-from open_clip.transformer import LayerNorm, Transformer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from generations.engine.modelscope.configuration import TextTowerConfig
+from generations.engine.modelscope.upstream import module_alone
 
 # A word longer than this is cut inside when reporting what was ignored: scripts without spaces are one long "word".
 LONG_WORD = 24
+# Prompts whose features are remembered: people repeat prompts, and nearly all negative prompts are the empty one.
+# 0.3 MB each in float32.
+REMEMBERED = 128
+
+
+class LayerNorm(nn.LayerNorm):
+    """Gives back the dtype it was given, as open_clip's; under autocast torch's own gives float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps).to(x.dtype)
+
+
+class Block(nn.Module):
+    """open_clip's ResidualAttentionBlock as the text tower uses it: attention, then a layer four times as wide."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.ln_1 = LayerNorm(width)
+        self.attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = LayerNorm(width)
+        layers = {"c_fc": nn.Linear(width, 4 * width), "gelu": nn.GELU(), "c_proj": nn.Linear(4 * width, width)}
+        self.mlp = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return (B, tokens, width) of the same; mask (tokens, tokens) is added to the attention's scores."""
+        normed = self.ln_1(x)
+        x = x + self.attn(normed, normed, normed, need_weights=False, attn_mask=mask.to(normed.dtype))[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
 
 
 class TextTower(nn.Module):
@@ -29,7 +65,7 @@ class TextTower(nn.Module):
         self.config = config
         self.token_embedding = nn.Embedding(config.vocab_size, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
-        self.transformer = Transformer(config.width, config.layers, config.heads, batch_first=True)
+        self.transformer = Transformer(config.width, config.layers, config.heads)
         self.ln_final = LayerNorm(config.width)
         self.text_projection = nn.Parameter(torch.empty(config.width, config.projection_dim))
 
@@ -41,7 +77,7 @@ class TextTower(nn.Module):
         mask = torch.full((length, length), float("-inf"), device=x.device, dtype=x.dtype).triu(1)
         blocks = list(self.transformer.resblocks)
         for block in blocks[:-1] if self.config.output_layer == "penultimate" else blocks:
-            x = block(x, attn_mask=mask)
+            x = block(x, mask)
         x = self.ln_final(x)
         return x @ self.text_projection if self.config.project_tokens else x
 
@@ -51,15 +87,26 @@ class TextEncoder:
 
     def __init__(self, tower: TextTower) -> None:
         self.tower = tower
-        self.tokenizer = SimpleTokenizer(context_length=tower.config.context_length)
+        # The file alone: importing open_clip imports torchvision, timm and torch's compiler, ten seconds of a start.
+        self.tokenizer = module_alone("open_clip", "tokenizer.py").SimpleTokenizer(
+            context_length=tower.config.context_length
+        )
         # The start and the end token take two places.
         self.capacity = tower.config.context_length - 2
+        self.features = functools.lru_cache(REMEMBERED)(self._features)
 
     def encode(self, prompts: Sequence[str]) -> Tensor:
         """Return features (prompts, context_length, output_width) in the tower's dtype, on its device."""
         tokens = self.tokenizer(list(prompts))
         features: Tensor = self.tower(tokens.to(self.tower.positional_embedding.device))
         return features
+
+    def _features(self, prompt: str) -> Tensor:
+        """features(prompt) returns what encode gives for this prompt alone, (1, context_length, output_width).
+
+        Remembered for the prompts last used. The caller must not change it.
+        """
+        return self.encode([prompt])
 
     def ignored_text(self, prompt: str) -> str:
         """Return the tail of the prompt, as typed, that lies beyond the tower's context ("" when all of it is seen)."""

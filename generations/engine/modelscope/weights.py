@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from generations.engine import prepared
@@ -35,6 +34,7 @@ AUTOENCODER_PREFIX = "first_stage_model"
 # Only decoding is ever asked for.
 NOT_DECODER = ("encoder", "quant_conv")
 # The files of a prepared copy.
+CHANNELS_LAST = "channels last"
 TEXT_TOWER_FILE, UNET_FILE, DECODER_FILE = "text_tower.safetensors", "unet.safetensors", "decoder.safetensors"
 
 
@@ -106,8 +106,8 @@ def _load_prepared(folder: Path, device: torch.device, dtype: torch.dtype) -> Ne
         network = _build(build, folder)
         trim(network)
         try:
-            state = load_file(folder / file)
-        except (SafetensorError, OSError) as error:
+            state = read_prepared(folder / file)
+        except (SafetensorError, OSError, ValueError) as error:
             raise CheckpointError([f"{folder / file}: not a usable safetensors file ({error})"]) from error
         fill(network, state, folder / file, device, dtype, mapped=True)
         return network
@@ -118,6 +118,33 @@ def _load_prepared(folder: Path, device: torch.device, dtype: torch.dtype) -> Ne
         load(DECODER_FILE, lambda: build_autoencoder(configuration.autoencoder), keep_decoder),
         configuration,
     )
+
+
+def read_prepared(path: Path) -> dict[str, Tensor]:
+    """Return name -> tensor of a prepared copy's file: mapped, of the shapes that the networks have."""
+    with safe_open(path, framework="pt") as file:
+        if (file.metadata() or {}).get("layout") != CHANNELS_LAST:
+            raise ValueError("of another layout")
+        return {name: channels_first(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  # no dictionary
+
+
+def channels_last_in_memory(weight: Tensor) -> Tensor:
+    return channels_first(channels_last(weight).contiguous())
+
+
+def channels_last(weight: Tensor) -> Tensor:
+    """Return a convolution's weight (O, I, kernel...) seen as (O, kernel..., I); other weights as they are."""
+    return weight.movedim(1, -1) if weight.ndim > 3 else weight
+
+
+def channels_first(weight: Tensor) -> Tensor:
+    """Undo channels_last. In memory the channels stay last."""
+    if weight.ndim <= 3:
+        return weight
+    if weight.shape[1:-1].numel() == 1:
+        # Either order is the same in memory, but torch picks its kernel by the strides.
+        return weight.reshape(weight.shape[0], weight.shape[-1], *weight.shape[1:-1])
+    return weight.movedim(-1, 1)
 
 
 def configuration_of(folder: Path) -> Configuration:
@@ -248,6 +275,8 @@ def fill(
 ) -> None:
     """Put every tensor of state into network as dtype on device, strictly; eval mode, no gradients.
 
+    Convolutions have their channels last in memory, from whichever file they come.
+
     mapped: the file is a prepared copy's. Tensors already in dtype were found finite when they were written, and on the
     CPU they stay what they are: pages of the file.
 
@@ -257,8 +286,9 @@ def fill(
     not_finite, tensors = [], {}
     for name, value in fitting.items():
         # A foreign file is always copied: cut or overwritten in place, it would kill a worker that maps it (SIGBUS).
-        tensors[name] = value.to(device) if mapped and value.dtype == dtype else converted(value, device, dtype)
-        if not (mapped and value.dtype == dtype) and not torch.isfinite(tensors[name]).all():
+        ready = mapped and value.dtype == dtype
+        tensors[name] = value.to(device) if ready else channels_last_in_memory(converted(value, device, dtype))
+        if not ready and not torch.isfinite(tensors[name]).all():
             not_finite.append(name)
     if not_finite:
         problems.append(told(path, f"not finite as {str(dtype).removeprefix('torch.')}", not_finite))
