@@ -328,7 +328,7 @@ MUTATIONS = [
         "telegram_bot/delivery/handover.py",
         '        "width": video.width,\n',
         '        "width": None,\n',
-        "tests/telegram_bot/test_delivery.py::test_the_status_message_becomes_the_video",
+        f"{REPORTED}::test_a_silent_clip_goes_out_as_a_video_with_its_size_and_length",
     ),
     Mutation(
         "73 nobody counts what one person has waiting",

@@ -67,6 +67,21 @@ async def test_a_reason_full_of_marks_is_told_as_written(house: House) -> None:
     assert message.text == "*no* <b>way</b> [x]("
 
 
+async def test_a_silent_clip_goes_out_as_a_video_with_its_size_and_length(house: House, render: Finish) -> None:
+    """Without them some clients show it as a file, or as an animation that cannot be wound back."""
+    await house.say("a cat")
+    [status] = await house.say("a dog", BOB)
+    house.telegram.delete(BOB, status.id)
+    for row in await jobs():
+        await render(row, video_width=64, video_height=48, duration=2.6)
+    await house.deliver()
+    [edit], [send] = house.telegram.calls("editMessageMedia", ALICE), house.telegram.calls("sendVideo", BOB)
+    assert edit.params["media"]["type"] == "video"
+    for given in (edit.params["media"], send.params):
+        facts = [str(given[name]).lower() for name in ("width", "height", "duration", "supports_streaming")]
+        assert facts == ["64", "48", "3", "true"]
+
+
 # --- answers of Telegram that are late or of no use
 
 
