@@ -20,8 +20,9 @@ from .errors import sort
 Json = dict[str, Any]
 Result = bool | Json | list[Json]
 
-# Telegram allows about 30 messages a second in all; edits count too, and the difference is our margin.
-ALL_CHATS = (25, 1.0)
+# Telegram allows about 30 messages a second in all; edits count too. 25 a second, and spread out: calls that were held
+# up on their way for a fifth of a second and then arrive together are still no more than 30.
+ALL_CHATS = (5, 0.2)
 PRIVATE_CHAT = (1, 1.0)
 GROUP = (20, 60.0)
 # Whoever would have to wait longer is told so at once: a waiting call holds a task, and a row or an update with it.
@@ -30,6 +31,8 @@ LONGEST_WAIT = 5.0
 RESERVED_IN_GROUP = 5
 # Forget chats that have been quiet once there are this many.
 MANY_CHATS = 1000
+# Calls that wait for their turn among all chats, at which one that may as well not happen does not.
+CROWD = 8
 # The argument `rate_limit_args` of calls that may as well not happen.
 OPTIONAL = 1
 
@@ -51,6 +54,10 @@ class Window:
     def book(self, at: float) -> None:
         self.booked.append(at)
 
+    def held_up(self, until: float) -> None:
+        """The latest of them came later than it was booked."""
+        self.booked[-1] = max(self.booked[-1], until)
+
 
 class FloodLimiter(BaseRateLimiter[int]):
     """Spaces calls out; a chat that Telegram told to wait is not called until then, and holds up no other chat.
@@ -67,7 +74,11 @@ class FloodLimiter(BaseRateLimiter[int]):
     ) -> None:
         self._all = Window(*all_chats)
         self._private, self._group = private_chat, group
-        self._chats: dict[str, Window] = {}
+        # When each chat's calls are to be made, and when they really were.
+        self._chats: dict[str, tuple[Window, Window]] = {}
+        # Whoever asks first goes first.
+        self._line = asyncio.Lock()
+        self._in_line = 0
         self._paused_until: dict[str, float] = {}
 
     async def initialize(self) -> None:
@@ -94,30 +105,49 @@ class FloodLimiter(BaseRateLimiter[int]):
         if data.get("chat_id") is None:
             return await callback(*args, **kwargs)
         chat = str(data["chat_id"])
-        await self._turn(chat, optional=rate_limit_args == OPTIONAL)
+        made = await self._turn(chat, optional=rate_limit_args == OPTIONAL)
         try:
             return await callback(*args, **kwargs)
         except RetryAfter as error:
             self._paused_until[chat] = time.monotonic() + sort(error).wait
             raise
+        finally:
+            # Not before its answer can it be known that the call has arrived, and a second is counted from there.
+            made.held_up(time.monotonic())
 
-    async def _turn(self, chat: str, *, optional: bool) -> None:
+    async def _turn(self, chat: str, *, optional: bool) -> Window:
+        """Wait for it, and note the call. Returns the chat's window of calls made."""
         now = time.monotonic()
-        window = self._window(chat, now)
+        planned, made = self._windows(chat, now)
         reserve = RESERVED_IN_GROUP if optional and chat.startswith("-") else 0
-        wait = max(self._paused_until.get(chat, 0.0) - now, window.wait(now, reserve=reserve))
-        if wait > (0 if optional else LONGEST_WAIT):
+        wait = max(self._paused_until.get(chat, 0.0) - now, planned.wait(now, reserve=reserve), made.wait(now))
+        if wait > (0 if optional else LONGEST_WAIT) or (optional and self._in_line >= CROWD):
             raise RetryAfter(timedelta(seconds=wait))
-        window.book(now + wait)
-        await asyncio.sleep(wait)
-        # Booked only now: a chat that had to wait must not take a turn of the others meanwhile.
-        while wait := self._all.wait(time.monotonic()):
+        planned.book(now + wait)
+        while True:
             await asyncio.sleep(wait)
-        self._all.book(time.monotonic())
+            self._in_line += 1
+            try:
+                async with self._line:
+                    while wait := self._all.wait(time.monotonic()):
+                        await asyncio.sleep(wait)
+                    # The chat's last call may have been held up here for longer than it had planned.
+                    now = time.monotonic()
+                    wait = made.wait(now)
+                    if not wait:
+                        # Booked only now: a chat that had to wait must not take a turn of the others meanwhile.
+                        self._all.book(now)
+                        made.book(now)
+                        return made
+            finally:
+                self._in_line -= 1
 
-    def _window(self, chat: str, now: float) -> Window:
+    def _windows(self, chat: str, now: float) -> tuple[Window, Window]:
         if len(self._chats) > MANY_CHATS:
-            self._chats = {name: used for name, used in self._chats.items() if used.booked[-1] + used.seconds > now}
+            self._chats = {
+                name: both for name, both in self._chats.items() if both[0].booked[-1] + both[0].seconds > now
+            }
         if chat not in self._chats:
-            self._chats[chat] = Window(*(self._group if chat.startswith(("-", "@")) else self._private))
+            limit = self._group if chat.startswith(("-", "@")) else self._private
+            self._chats[chat] = Window(*limit), Window(*limit)
         return self._chats[chat]

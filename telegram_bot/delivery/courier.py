@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable
 
 from asgiref.sync import sync_to_async
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Results handed over at one time, each in another chat: an upload may take two minutes.
 AT_ONCE = 8
+# Between two looks for status messages to edit.
+LOOK_SECONDS = 1.0
 
 
 class Courier:
@@ -26,6 +29,7 @@ class Courier:
         self.board = StatusBoard(bot)
         # One thing at a time per chat: a progress edit must not come after the result.
         self._busy: dict[int, asyncio.Task[None]] = {}
+        self._looked_at = float("-inf")
         # Rung when a chat is free again.
         self.wake = asyncio.Event()
 
@@ -34,6 +38,10 @@ class Courier:
     async def tick(self) -> None:
         """Begin every delivery and every status edit that is due."""
         await self.start_deliveries()
+        # After every delivery would be too often: the whole queue is read for it.
+        if time.monotonic() - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = time.monotonic()
         for edit in await self.board.due(self._avoid()):
             self._start(edit.chat_id, self.board.show(edit))
 

@@ -15,6 +15,8 @@ from telegram_bot.limiter import OPTIONAL, FloodLimiter
 class Clock:
     """Time that passes only in sleep."""
 
+    Lock = asyncio.Lock
+
     def __init__(self) -> None:
         self.now = 100.0
 
@@ -41,12 +43,14 @@ class Telegram:
         self.clock = clock
         self.at: list[tuple[float, int | None]] = []
         self.refuse: set[int] = set()
+        self.takes = 0.0
 
     async def call(self, limits: FloodLimiter, chat_id: int | None, optional: bool = False) -> bool:
         async def callback() -> bool:
             if chat_id in self.refuse:
                 raise RetryAfter(timedelta(seconds=37))
             self.at.append((self.clock.now - 100, chat_id))
+            self.clock.now += self.takes
             return True
 
         data = {} if chat_id is None else {"chat_id": chat_id}
@@ -65,10 +69,10 @@ async def test_a_group_hears_twenty_messages_a_minute(clock: Clock) -> None:
     telegram, limits = Telegram(clock), FloodLimiter()
     for _ in range(20):
         await telegram.call(limits, -1)
-    assert clock.now == 100
+    assert clock.now < 101
     with pytest.raises(RetryAfter) as refused:
         await telegram.call(limits, -1)
-    assert refused.value.retry_after == timedelta(seconds=60)
+    assert refused.value.retry_after == timedelta(seconds=160 - clock.now)
     clock.now += 60
     assert await telegram.call(limits, -1)
 
@@ -77,7 +81,37 @@ async def test_all_chats_together_hear_twenty_five_a_second(clock: Clock) -> Non
     telegram, limits = Telegram(clock), FloodLimiter()
     for chat in range(1, 61):
         await telegram.call(limits, chat)
-    assert [sum(int(at) == second for at, _ in telegram.at) for second in range(3)] == [25, 25, 10]
+    times = [round(at, 3) for at, _ in telegram.at]
+    assert [sum(second <= at < second + 1 for at in times) for second in range(3)] == [25, 25, 10]
+    assert all(sum(begin <= at < begin + 0.19 for at in times) <= 5 for begin in times), "spread out"
+
+
+async def test_a_chats_second_is_counted_from_the_answer_to_the_last_call(clock: Clock) -> None:
+    telegram, limits = Telegram(clock), FloodLimiter()
+    telegram.takes = 0.7
+    for _ in range(3):
+        await telegram.call(limits, 1)
+    assert [round(at, 3) for at, _ in telegram.at] == [0, 1.7, 3.4]
+
+
+async def test_a_call_that_waited_for_the_others_does_not_come_right_before_the_next_of_its_chat(clock: Clock) -> None:
+    telegram, limits = Telegram(clock), FloodLimiter()
+    others = [telegram.call(limits, chat) for chat in range(10, 30)]
+    await asyncio.gather(*others, telegram.call(limits, 1), telegram.call(limits, 1))
+    first, second = [at for at, chat in telegram.at if chat == 1]
+    assert first > 0.7
+    assert second - first >= 1
+
+
+async def test_an_optional_edit_does_not_join_a_crowd(clock: Clock) -> None:
+    telegram, limits = Telegram(clock), FloodLimiter()
+    crowd = asyncio.gather(*(telegram.call(limits, chat) for chat in range(10, 40)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with pytest.raises(RetryAfter):
+        await telegram.call(limits, 1, optional=True)
+    await crowd
+    assert await telegram.call(limits, 1, optional=True)
 
 
 async def test_a_chat_told_to_wait_is_not_called_and_the_others_are(clock: Clock) -> None:
