@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from generations.engine import prepared
 from generations.engine.base import CheckpointError
@@ -341,10 +342,21 @@ class _StandIn:
         return OrderedDict()
 
 
+class _NoInitialWeights(TorchFunctionMode):
+    """Leaves new parameters as they are. Drawing them on the meta device would import torch's compiler, for seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
 def _build(build: Callable[[], nn.Module], folder: Path) -> nn.Module:
     try:
         # No memory and no time go into initial weights that are about to be replaced.
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInitialWeights():
             return build()
     except (AssertionError, TypeError, ValueError, ZeroDivisionError, RuntimeError) as error:
         reason = f"no network can be built from it ({_first_line(error)})"
