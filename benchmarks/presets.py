@@ -1,0 +1,157 @@
+"""B6, presets: what each one scores, computes and takes on one model, as JSON.
+
+Every preset renders the same prompts with the same seeds, and training.scorer reads the clips with arithmetic. FLOPs
+are counted by torch while one clip renders; the formula's count for ModelScope's 1.7 B model stands beside them.
+Seconds are the processor's own on one thread, one preset after the other for each prompt, so that other work on the
+machine does not favour one of them. A preset that computes less is cheaper, not faster code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.common import ROOT, commit, describe_device, summary, versions
+from generations.engine import load_engine
+from generations.engine.base import EXACT, Engine
+from generations.engine.card import DEMO_MODEL, ModelCard
+from generations.engine.presets import PRESETS
+from training.captions import Caption
+from training.check import ASPECTS, Judged, prompts
+from training.score import SEED
+from training.scorer import neatness, read
+
+RESULTS = ROOT / "benchmarks" / "results" / "presets_demo.json"
+# ModelScope's own steps, of which its presets take a share.
+MODELSCOPE_STEPS = ModelCard().steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.presets")
+    parser.add_argument("--model", type=Path, default=DEMO_MODEL, help="a folder that draws what training.scorer reads")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS), metavar="NAME")
+    parser.add_argument("--prompts", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=SEED, help="of the first prompt; prompt i has seed + i")
+    parser.add_argument("--processes", type=int, default=2, help="that share the prompts, one thread each")
+    parser.add_argument("--readings", type=Path, help="a file that keeps each prompt's; the next run goes on from it")
+    parser.add_argument("--out", type=Path, help=f"a file for the JSON, such as {RESULTS.relative_to(ROOT)}")
+    options = parser.parse_args()
+    if EXACT not in options.presets:
+        parser.error("--presets must include exact: the others are measured against it")
+    text = json.dumps(measure(options), indent=2) + "\n"
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    names = [name for name in PRESETS if name in options.presets]
+    clips = list(readings(options, names).values())
+    torch.set_num_threads(1)
+    engine = load_engine(options.model, "cpu")
+    rows = [row_of(engine, name, [clip[name] for clip in clips]) for name in names]
+    exact = rows[names.index(EXACT)]
+    for row in rows:
+        row["seconds_ratio"] = round(exact["cpu_seconds"]["median"] / row["cpu_seconds"]["median"], 2)
+        for count in ("gigaflops", "modelscope_gigaflops"):
+            row[f"{count}_ratio"] = round(exact[count] / row[count], 2)
+    return {
+        "benchmark": "presets",
+        "commit": commit(),
+        "model": engine.card.name,
+        "prompts": len(clips),
+        "first_seed": options.seed,
+        "aspects": list(ASPECTS),
+        "presets": rows,
+        "device": describe_device("cpu"),
+        "versions": versions(),
+    }
+
+
+def readings(options: argparse.Namespace, names: list[str]) -> dict[int, dict[str, dict[str, Any]]]:
+    """What was read of each prompt, by seed: seed -> preset -> {aspect: right, "outlines": ..., "seconds": ...}."""
+    kept: Path | None = options.readings
+    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.is_file() else []
+    captions = enumerate(prompts(options.seed, options.prompts), start=options.seed)
+    jobs = dict(captions)
+    found = {seed: clips for seed, clips in known if seed in jobs and set(names) <= set(clips)}
+    missing = [(seed, caption) for seed, caption in jobs.items() if seed not in found]
+    with multiprocessing.get_context("spawn").Pool(options.processes, Renderer.load, (options.model, names)) as pool:
+        for seed, clips in pool.imap_unordered(Renderer.judge, missing):
+            found[seed] = clips
+            print(f"{len(found)} of {options.prompts} prompts", file=sys.stderr, flush=True)
+            if kept:
+                with kept.open("a") as file:
+                    file.write(json.dumps([seed, clips]) + "\n")
+    return found
+
+
+class Renderer:
+    """One process: renders a prompt with every preset in turn and reads the clips."""
+
+    engine: Engine
+    presets: list[str]
+
+    @classmethod
+    def load(cls, model: Path, presets: list[str]) -> None:
+        torch.set_num_threads(1)
+        cls.engine, cls.presets = load_engine(model, "cpu"), presets
+        cls.engine.self_test()
+
+    @classmethod
+    def judge(cls, job: tuple[int, Caption]) -> tuple[int, dict[str, dict[str, Any]]]:
+        seed, caption = job
+        found: dict[str, dict[str, Any]] = {}
+        # Another preset first for each prompt: whatever the first of a prompt pays for is shared out evenly.
+        for shift in range(len(cls.presets)):
+            name = cls.presets[(seed + shift) % len(cls.presets)]
+            spec = cls.engine.card.spec(caption.text, seed=seed, preset=name)
+            started = time.process_time()
+            [frames] = cls.engine.render([spec], on_step=lambda done, total: None)
+            seconds = time.process_time() - started
+            clip = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+            judged = Judged(caption, read(clip))
+            right = {aspect: judged.right(aspect) for aspect in ASPECTS}
+            found[name] = {**right, "outlines": neatness(clip, caption.shape), "seconds": round(seconds, 3)}
+        return seed, found
+
+
+def row_of(engine: Engine, name: str, clips: list[dict[str, Any]]) -> dict[str, Any]:
+    preset = PRESETS[name]
+
+    def mean(values: list[float]) -> float:
+        return round(sum(values) / len(values), 4)
+
+    return {
+        "preset": name,
+        "steps": preset.steps(engine.card.steps),
+        "sampler": preset.sampler,
+        **{aspect: mean([clip[aspect] for clip in clips]) for aspect in ASPECTS},
+        "all": mean([all(clip[aspect] for aspect in ASPECTS) for clip in clips]),
+        "outlines": mean([clip["outlines"] for clip in clips]),
+        "cpu_seconds": summary([clip["seconds"] for clip in clips], digits=2),
+        "gigaflops": counted(engine, name),
+        "modelscope_gigaflops": round(preset.gigaflops(preset.steps(MODELSCOPE_STEPS)), 1),
+    }
+
+
+def counted(engine: Engine, name: str) -> float:
+    """GFLOP of one clip, as torch counts them while it renders: two texts, all passes, decoding."""
+    # Words that no clip has used, so that no part is taken from a cache.
+    spec = engine.card.spec(f"a red circle, {name}", seed=1, preset=name)
+    with FlopCounterMode(display=False) as counter:
+        engine.render([spec], on_step=lambda done, total: None)
+    return round(float(counter.get_total_flops()) / 1e9, 1)
+
+
+if __name__ == "__main__":
+    main()

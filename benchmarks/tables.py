@@ -1,0 +1,86 @@
+"""Fills the tables of docs/performance.md from benchmarks/results/*.json; nobody types a figure there.
+
+A table stands between <!-- NAME: begin --> and <!-- NAME: end -->, where NAME.json is its result and TABLES says how to
+show it. python -m benchmarks.tables writes; with --check it only says whether the page is up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.common import ROOT
+
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.tables")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the page is out of date")
+    options = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    filled = fill(page)
+    if options.check:
+        raise SystemExit(filled != page)
+    PAGE.write_text(filled, encoding="utf-8")
+
+
+def fill(page: str) -> str:
+    """Return the page with every table anew whose result is there; without one, a table stays as it is."""
+    for name, table in TABLES.items():
+        result = RESULTS / f"{name}.json"
+        if result.is_file():
+            page = between(page, name, table(json.loads(result.read_text(encoding="utf-8"))))
+    return page
+
+
+def between(page: str, name: str, content: str) -> str:
+    """Return the page with the content in the named place."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise SystemExit(f"{PAGE.name} has no place for {name}: it needs the lines {begin} and {end}.")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def presets(result: dict[str, Any]) -> str:
+    """Scores, processor seconds and counted FLOPs of the model that was scored; the formula's FLOPs of ModelScope's."""
+    shares, relative = [*result["aspects"], "all"], "of exact"
+    head = ["preset", "steps", *shares, "outlines", "CPU s", relative, "GFLOP", relative, "1.7 B: TFLOP", relative]
+    rows = [
+        [
+            f"`{row['preset']}`",
+            row["steps"],
+            *(f"{row[share]:.1%}" for share in shares),
+            f"{row['outlines']:.3f}",
+            f"{row['cpu_seconds']['median']:.2f}",
+            f"{1 / row['seconds_ratio']:.0%}",
+            f"{row['gigaflops']:.0f}",
+            f"{1 / row['gigaflops_ratio']:.0%}",
+            f"{row['modelscope_gigaflops'] / 1000:.1f}",
+            f"{1 / row['modelscope_gigaflops_ratio']:.0%}",
+        ]
+        for row in result["presets"]
+    ]
+    device, versions = result["device"], result["versions"]
+    below = (
+        f"{result['model']}, {result['prompts']} prompts, seeds from {result['first_seed']}; {device['name']}, "
+        f"{device['threads']} thread; torch {versions['torch']}, Python {versions['python']}; commit {result['commit']}"
+    )
+    return f"{markdown(head, rows)}\n\n{below}"
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"presets_demo": presets}
+
+
+if __name__ == "__main__":
+    main()
