@@ -206,6 +206,7 @@ class Walk:
             "Policy.objects.update_or_create(pk=1, defaults=dict(daily_limit=0, waiting_limit=0, queue_limit=0))"
         )
         system.manage("shell", "-c", f"from generations.models import Policy; {no_limits}")
+        system.manage("collectstatic", "--noinput", "--verbosity", "0")
         system.start("queue", "worker", "bot", "web")
         return time.monotonic()
 
@@ -224,6 +225,8 @@ class Walk:
     def _look(self) -> None:
         """How large the parts are, and a visit to the site, so that it has something to do."""
         self.loads.append(os.getloadavg()[0])
+        if len(self.loads) % 60 == 0:
+            print(f"{time.strftime('%H:%M')} sent {self.sent}, faults {sum(self.done.values())}", flush=True)
         serves(self.system.web_port, self.random.choice(["/healthz", "/admin/login/", "/media/nothing"]))
         for name, memory in self.memory.items():
             if size := self.system.memory(name):

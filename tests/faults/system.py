@@ -28,6 +28,7 @@ from generations import embedded
 from generations.machine import free_port, serves
 from telegram_bot.simulator import Simulator
 from tests.faults.engine import Journal
+from tests.faults.nursery import Child, Nursery
 from tests.installation import ROOT
 
 # Set by tests.faults.run for one chapter: waits as long as those of a real installation, and every variant of a fault.
@@ -67,9 +68,10 @@ class Backend:
 
 
 class Template:
-    """A migrated, empty database, made once and copied for every test."""
+    """A migrated, empty database, made once and copied for every test; and where its processes come from."""
 
-    def __init__(self, backend: Backend, folder: Path) -> None:
+    def __init__(self, backend: Backend, folder: Path, nursery: Nursery) -> None:
+        self.nursery = nursery
         self.backend, self.file, self.name = backend, folder / "db.sqlite3", f"t2v_faults_{secrets.token_hex(6)}"
         environment = environment_for(folder)
         if backend.server:
@@ -125,7 +127,7 @@ class System:
     ) -> None:
         self.template, self.telegram, self.folder = template, telegram, folder
         self.journal = Journal(folder)
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, subprocess.Popen[bytes] | Child] = {}
         # How much each log held when the process was started.
         self._marks: dict[str, int] = {}
         self.restarts = 0
@@ -179,7 +181,7 @@ class System:
         if name == "queue":
             return embedded.answers(f"unix://{self.socket}")
         if name == "web":
-            return serves(self.web_port, "/favicon.ico")
+            return serves(self.web_port, "/healthz?only=web")
         return READY[name] in self.log(name, self._marks[name])
 
     def kill(self, name: str) -> None:
@@ -201,15 +203,9 @@ class System:
 
     def ended(self, name: str) -> tuple[int, float]:
         """Wait for it to end by itself: its exit status, and the seconds of processor time that it took."""
-        process = self.processes[name]
-        deadline, usage = time.monotonic() + 120 * PATIENCE, (0, 0, None)
-        while usage[0] == 0:
-            assert time.monotonic() < deadline, f"{name} does not end\n{self.report()}"
-            time.sleep(0.05)
-            usage = os.wait4(process.pid, os.WNOHANG)
-        del self.processes[name]
-        process.returncode = os.waitstatus_to_exitcode(usage[1])
-        return process.returncode, usage[2].ru_utime + usage[2].ru_stime
+        process = self.processes.pop(name)
+        assert isinstance(process, Child)
+        return process.wait(120 * PATIENCE), process.seconds
 
     def is_alive(self, name: str) -> bool:
         return name in self.processes and self.processes[name].poll() is None
@@ -267,23 +263,18 @@ class System:
         path = self.folder / f"{name}.log"
         self._marks[name] = path.stat().st_size if path.exists() else 0
         if name == "queue":
-            command = self._queue_command()
-        elif name == "web":
-            command = [sys.executable, "-m", "gunicorn", "t2vsite.wsgi", "--bind", f"127.0.0.1:{self.web_port}"]
-            command += ["--worker-class", "gthread", "--threads", "8", "--no-control-socket", "--log-level", "warning"]
-        else:
-            command = [sys.executable, "-m", "tests.faults.launcher", *COMMANDS[name]]
-            if name == "bot" and "WEBHOOK_URL" in self.environment:
-                command.append("--webhook")
-        with path.open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=self._environment_of(name),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            with path.open("ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    self._queue_command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
+            return
+        program = ["tests.faults.launcher", *COMMANDS.get(name, [])]
+        if name == "web":
+            program = ["gunicorn", "t2vsite.wsgi", "--bind", f"127.0.0.1:{self.web_port}", "--no-control-socket"]
+            program += ["--worker-class", "gthread", "--threads", "8", "--log-level", "warning"]
+        elif name == "bot" and "WEBHOOK_URL" in self.environment:
+            program.append("--webhook")
+        self.processes[name] = self.template.nursery.start(*program, environment=self._environment_of(name), log=path)
 
     def _environment_of(self, name: str) -> dict[str, str]:
         return {**self.environment, "FAULTS": json.dumps({**self._wishes, "name": name})}
@@ -387,8 +378,9 @@ class System:
 
 @contextmanager
 def made_template(backend: Backend, folder: Path) -> Iterator[Template]:
-    template = Template(backend, folder)
-    try:
-        yield template
-    finally:
-        template.drop()
+    with Nursery(folder) as nursery:
+        template = Template(backend, folder, nursery)
+        try:
+            yield template
+        finally:
+            template.drop()
