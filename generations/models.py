@@ -11,7 +11,8 @@ Delivery is a second column, because failures and refusals must be told too:
     NONE      nobody to tell (made on the command line), or not finished yet
     HELD      finished, waits for an operator
     WAITING   finished, to be told          -> SENDING | UNDELIVERABLE (its chat cannot be reached)
-    SENDING   a bot process holds the lease -> DELIVERED | WAITING | UNDELIVERABLE | UNKNOWN
+    SENDING   a bot process holds the lease -> DELIVERED | WAITING | UNDELIVERABLE | UNKNOWN | TOO_LARGE
+    TOO_LARGE a worker makes it smaller     -> WAITING, once | UNDELIVERABLE
     UNKNOWN   the reply of Telegram was lost; only a person may send again -> WAITING
 """
 
@@ -41,6 +42,9 @@ MAX_WORKER_DEATHS = 2
 MAX_ATTEMPTS = 3
 # A bot process that has not finished a delivery for this long is taken for dead. Uploads may take two minutes.
 DELIVERY_LEASE = timedelta(seconds=300)
+
+# Nobody is at its delivery, or whoever was is dead.
+_UNLEASED = Q(delivery_lease_until__isnull=True) | Q(delivery_lease_until__lt=Now())
 
 # What a row says of its video while it has none.
 NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
@@ -130,6 +134,7 @@ class Delivery(models.TextChoices):
     DELIVERED = "delivered", "Delivered"
     UNDELIVERABLE = "undeliverable", "Undeliverable"
     UNKNOWN = "unknown", "Outcome unknown"
+    TOO_LARGE = "too_large", "To be made smaller"
 
 
 TRANSITIONS: dict[Status, frozenset[Status]] = {
@@ -145,7 +150,10 @@ COUNTED = (*UNFINISHED, Status.SUCCEEDED)
 DELIVERY_TRANSITIONS: dict[Delivery, frozenset[Delivery]] = {
     Delivery.HELD: frozenset({Delivery.WAITING}),
     Delivery.WAITING: frozenset({Delivery.SENDING, Delivery.UNDELIVERABLE}),
-    Delivery.SENDING: frozenset({Delivery.DELIVERED, Delivery.WAITING, Delivery.UNDELIVERABLE, Delivery.UNKNOWN}),
+    Delivery.SENDING: frozenset(
+        {Delivery.DELIVERED, Delivery.WAITING, Delivery.UNDELIVERABLE, Delivery.UNKNOWN, Delivery.TOO_LARGE}
+    ),
+    Delivery.TOO_LARGE: frozenset({Delivery.WAITING, Delivery.UNDELIVERABLE}),
     Delivery.UNKNOWN: frozenset({Delivery.WAITING}),
     Delivery.UNDELIVERABLE: frozenset({Delivery.WAITING}),
 }
@@ -214,6 +222,13 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
                 delivery_attempts=F("delivery_attempts") + 1,
             ):
                 return row
+
+    def claim_too_large(self, owner: str) -> Generation | None:
+        """Take one video that is to be made smaller, with a lease; None when there is none."""
+        for row in self.filter(_UNLEASED, delivery=Delivery.TOO_LARGE).order_by("finished_at"):
+            if row.begin_shrinking(owner):
+                return row
+        return None
 
 
 def media_token() -> str:
@@ -535,6 +550,35 @@ class Generation(models.Model):
             delivery_error=reason,
         )
 
+    def too_large(self, owner: str, *, reason: str) -> bool:
+        """Not sent, and never will be as it is: for a worker to make smaller. False when that was done before."""
+        return self._move_delivery(
+            Delivery.TOO_LARGE,
+            self._sending(owner) & ~Q(file="") & ~Q(events__kind="too large"),
+            event="too large",
+            actor=owner,
+            detail=reason,
+            delivery_owner="",
+            delivery_lease_until=None,
+            delivery_error=reason,
+        )
+
+    def begin_shrinking(self, owner: str) -> bool:
+        lease = {"delivery_owner": owner, "delivery_lease_until": Now() + DELIVERY_LEASE}
+        return self._update(Q(delivery=Delivery.TOO_LARGE) & _UNLEASED, lease, "making smaller", owner, "")
+
+    def made_smaller(self, owner: str, *, detail: str, **video: Any) -> bool:
+        """Another file takes the place of the one that was too large. False when the lease is no longer ours."""
+        return self._move_delivery(
+            Delivery.WAITING, self._shrinking(owner), event="made smaller", actor=owner, detail=detail, **video
+        )
+
+    def not_made_smaller(self, owner: str, *, reason: str) -> bool:
+        """It stays as it is; the person is told why it cannot be sent."""
+        return self._move_delivery(
+            Delivery.WAITING, self._shrinking(owner), event="not made smaller", actor=owner, detail=reason
+        )
+
     def undeliverable(self, owner: str, *, reason: str) -> bool:
         return self._move_delivery(
             Delivery.UNDELIVERABLE,
@@ -588,6 +632,9 @@ class Generation(models.Model):
 
     def _sending(self, owner: str) -> Q:
         return Q(delivery=Delivery.SENDING, delivery_owner=owner)
+
+    def _shrinking(self, owner: str) -> Q:
+        return Q(delivery=Delivery.TOO_LARGE, delivery_owner=owner)
 
     def _mine(self, owner: str) -> models.QuerySet[Generation]:
         return Generation.objects.filter(self._lease(owner), pk=self.pk)

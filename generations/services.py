@@ -71,6 +71,9 @@ def submit(
     is stored.
     """
     prompt = prompts.clean(prompt)
+    known = Generation.objects.filter(request_key=request_key)
+    if not known.exists():
+        limits.check_moment(person.user_id)
     card, policy = model_card(), Policy.current()
     chosen = chosen_preset(preset, policy, card)
     spec = card.spec(prompt, seed=random_seed() if seed is None else seed, preset=chosen, **changes)
@@ -78,8 +81,8 @@ def submit(
         # The lock makes limits count one message after the other (SQLite: the transaction itself holds the write lock).
         requester = remember(person)
         # Of a hundred prompts hardly one is known: asking for all its columns would be most of the query's work.
-        if Generation.objects.filter(request_key=request_key).exists():
-            return Generation.objects.get(request_key=request_key)
+        if known.exists():
+            return known.get()
         limits.check(requester, policy)
         return _create(
             requester,
@@ -191,6 +194,15 @@ def chat_moved(old_id: int, new_id: int) -> int:
     )
 
 
+def make_smaller(generation: Generation, owner: str, *, reason: str) -> bool:
+    """Have a worker encode the video again, because it is too large to be sent. False when that was done before."""
+    with transaction.atomic():
+        wanted = generation.too_large(owner, reason=reason)
+        if wanted:
+            tasks.ring(generation, "smaller")
+    return wanted
+
+
 def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> int:
     """Nobody in this chat hears the bot: blocked, removed, gone. Nothing more is rendered for it or sent there.
 
@@ -198,7 +210,7 @@ def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> 
     """
     with transaction.atomic():
         rows = Generation.objects.filter(chat_id=chat_id, created_at__lt=since).filter(
-            Q(status__in=UNFINISHED) | Q(delivery=Delivery.WAITING)
+            Q(status__in=UNFINISHED) | Q(delivery__in=[Delivery.WAITING, Delivery.TOO_LARGE])
         )
         return sum(row.abandon(actor=by, reason=reason) for row in rows)
 

@@ -87,7 +87,7 @@ def _shorten_leases_of_another_time() -> None:
     rendering = Generation.objects.filter(status=Status.RUNNING, lease_until__gt=Now() + 2 * models.LEASE)
     rendering.update(lease_until=Now() + models.LEASE)
     sending = Generation.objects.filter(
-        delivery=Delivery.SENDING, delivery_lease_until__gt=Now() + 2 * models.DELIVERY_LEASE
+        delivery__in=[Delivery.SENDING, Delivery.TOO_LARGE], delivery_lease_until__gt=Now() + 2 * models.DELIVERY_LEASE
     )
     sending.update(delivery_lease_until=Now() + models.DELIVERY_LEASE)
 

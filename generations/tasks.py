@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
 
-from generations.models import Generation
+from generations.models import Delivery, Generation
 
 logger = logging.getLogger(__name__)
 
@@ -21,23 +21,25 @@ JOB = "generations.tasks.run_generations"
 
 
 def run_generations() -> None:
-    """The RQ job: render the row whose turn it is. With nothing queued it returns quietly.
+    """The RQ job: render the row whose turn it is, or first make a finished video smaller that is too large to be sent.
+
+    With nothing to do it returns quietly.
 
     One ring is one row, so RQ's time limit and its dashboard speak of one video. A ring may be lost (Redis restarted,
     a worker killed between pop and start), so after every row the bell is passed on while rows wait without one.
     """
-    from generations import rendering
+    from generations import reencoding, rendering
 
-    if rendering.render_next():
+    if reencoding.shrink_next() or rendering.render_next():
         try:
             ring_if_silent()
         except redis.RedisError as error:
             logger.warning("Could not pass the bell on: %s", type(error).__name__)
 
 
-def ring(generation: Generation) -> None:
+def ring(generation: Generation, work: str = "gen") -> None:
     """Wake a worker once the surrounding transaction has committed."""
-    job_id = f"gen-{generation.pk}-{generation.attempt}"
+    job_id = f"{work}-{generation.pk}-{generation.attempt}"
     transaction.on_commit(lambda: _enqueue(job_id))
 
 
@@ -47,7 +49,8 @@ def ring_if_silent() -> bool:
     Never floods: as long as one ring waits, none is added. Whether RQ runs something does not matter: that job was
     rung for another row.
     """
-    waiting = Generation.objects.in_fair_order().first()
+    too_large = Generation.objects.filter(delivery=Delivery.TOO_LARGE)
+    waiting = Generation.objects.in_fair_order().first() or too_large.first()
     if waiting is None:
         return False
     queue = _queue()

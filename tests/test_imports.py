@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "generations.prompts": set(),
     "generations.limits": {"generations.models"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
-    "generations.tasks": {"generations.models", "generations.rendering"},
+    "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
         "generations.models",
         "generations.limits",

@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,6 +20,7 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 from PIL import Image
 
@@ -82,12 +83,36 @@ def write_video(
     with _written_whole(target, ".mp4") as temporary:
         pictures = [_enlarged(frame, upscale) for frame in clip]
         height, width = pictures[0].shape[:2]
-        _encode(pictures, temporary, rate, metadata or {})
+        yuv = (av.VideoFrame.from_ndarray(_yuv420p(picture), format="yuv420p") for picture in pictures)
+        _encode(yuv, temporary, (width, height), rate, _tags(metadata or {}), {"crf": "18"})
         _verify(temporary, len(pictures), width, height, rate)
         content = temporary.read_bytes()
-    duration = float(len(pictures) / rate)
-    sha256 = hashlib.sha256(content).hexdigest()
-    return VideoFile(target, width, height, len(pictures), float(rate), duration, len(content), sha256)
+    return _described(target, content, width, height, len(pictures), rate)
+
+
+def shrink_video(source: Path | str, path: Path | str, size: int) -> VideoFile:
+    """Encode an mp4 of ours once more in about `size` bytes, with the same frames, sides, rate and tags.
+
+    Reads one frame at a time. Raises EngineError and leaves nothing behind when it cannot, as write_video does.
+    """
+    target = Path(path)
+    with _written_whole(target, ".mp4") as temporary:
+        with av.open(str(source)) as container:
+            stream = container.streams.video[0]
+            frames, width, height, rate = stream.frames, stream.width, stream.height, stream.average_rate
+            if rate is None or not frames:
+                raise ValueError(f"{source} does not say how many frames it has")
+            seconds = frames / rate
+            # A tenth for the container, and for what the encoder is off by.
+            bits = max(1000, int(size * 8 * 9 / 10 / seconds))
+            # How far it may run ahead of its rate: a fraction of a short clip.
+            ahead = int(bits * min(Fraction(1), seconds / 8))
+            limits = {"b": str(bits), "maxrate": str(bits), "bufsize": str(ahead)}
+            tags = {name: text for name, text in container.metadata.items() if name in ("title", "comment")}
+            _encode(_fresh(container.decode(stream)), temporary, (width, height), rate, tags, limits)
+        _verify(temporary, frames, width, height, rate)
+        content = temporary.read_bytes()
+    return _described(target, content, width, height, frames, rate)
 
 
 def write_poster(frame: npt.NDArray[np.uint8], path: Path | str, *, upscale: int = 1) -> Path:
@@ -156,24 +181,43 @@ def _enlarged(frame: Frames, factor: int) -> Frames:
     return np.ascontiguousarray(frame[: frame.shape[0] & ~1, : frame.shape[1] & ~1])
 
 
-def _encode(pictures: list[Frames], path: Path, rate: Fraction, metadata: Mapping[str, Any]) -> None:
+def _described(path: Path, content: bytes, width: int, height: int, frames: int, rate: Fraction) -> VideoFile:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return VideoFile(path, width, height, frames, float(rate), float(frames / rate), len(content), sha256)
+
+
+def _fresh(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """Decoded frames, without the encoder's earlier choice of which of them stand alone."""
+    for frame in frames:
+        frame.pict_type = PictureType.NONE
+        yield frame
+
+
+def _encode(
+    frames: Iterable[av.VideoFrame],
+    path: Path,
+    sides: tuple[int, int],
+    rate: Fraction,
+    tags: Mapping[str, str],
+    quality: Mapping[str, str],
+) -> None:
     # faststart moves the index before the pictures, so that playing can begin before the download ends.
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        container.metadata.update(_tags(metadata))
+        container.metadata.update(tags)
         stream = container.add_stream("libx264", rate=rate)
-        height, width = pictures[0].shape[:2]
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height = sides
+        stream.pix_fmt = "yuv420p"
         stream.time_base = 1 / rate
         # x264 picks other algorithms on other processors unless told not to; with one thread and our own colour
         # conversion the bytes depend on nothing but the frames.
-        stream.options = {"crf": "18", "preset": "veryfast", "profile": "high", "x264-params": "cpu-independent=1"}
+        fixed = {"preset": "veryfast", "profile": "high", "x264-params": "cpu-independent=1"}
+        stream.options = {**quality, **fixed}
         stream.codec_context.thread_count = 1
         stream.codec_context.color_range = ColorRange.MPEG
         stream.codec_context.colorspace = BT709
         stream.codec_context.color_primaries = BT709
         stream.codec_context.color_trc = BT709
-        for index, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(_yuv420p(picture), format="yuv420p")
+        for index, frame in enumerate(frames):
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -49,6 +49,8 @@ class Handover:
             logger.exception("The file of %s cannot be read: %s", row.pk, type(error).__name__)
             await self._later(Verdict(Next.NOT_SENT, f"the storage failed: {type(error).__name__}"))
             return
+        if parcel.is_too_large and await self._make_smaller(parcel.flaw):
+            return
         status_message = row.status_message_id
         while True:
             edited = row.status_message_id
@@ -64,6 +66,8 @@ class Handover:
             elif step is Next.REFUSED and edited is not None and parcel.video is not None:
                 # What cannot be edited in can often be sent.
                 await self._forget_status(edited)
+            elif step is Next.TOO_LARGE and parcel.video is not None and await self._make_smaller(verdict.reason):
+                return
             elif step in {Next.REFUSED, Next.TOO_LARGE} and parcel.video is not None:
                 large = step is Next.TOO_LARGE
                 parcel = parcels.too_large() if large else parcels.not_accepted(verdict.reason)
@@ -144,6 +148,13 @@ class Handover:
         wait = verdict.wait or min(2.0**row.delivery_attempts, LONGEST_WAIT)
         logger.info("Result %s is tried again in %.0f s: %s", row.pk, wait, verdict.reason)
         await sync_to_async(row.deliver_later)(self.owner, wait=timedelta(seconds=wait), reason=verdict.reason)
+
+    async def _make_smaller(self, reason: str) -> bool:
+        """Hand it to a worker, who has the encoder; it comes back to be sent. False when that has happened before."""
+        wanted = await sync_to_async(services.make_smaller)(self.row, self.owner, reason=reason)
+        if wanted:
+            logger.warning("Result %s is too large and will be made smaller: %s", self.row.pk, reason)
+        return wanted
 
     async def _ring(self) -> None:
         """A short reply to the video after a long wait. Best effort, never repeated."""

@@ -34,6 +34,8 @@ class Parcel:
     video: Video | None = None
     # Why words take the place of a video that was made. For the operator.
     flaw: str = ""
+    # A worker may still make it smaller; the words are for when it cannot.
+    is_too_large: bool = False
 
 
 def pack(row: Generation) -> Parcel:
@@ -49,7 +51,7 @@ def pack(row: Generation) -> Parcel:
 
 
 def too_large() -> Parcel:
-    return Parcel(texts.too_large(MAX_UPLOAD // 10**6), flaw="the file is too large")
+    return Parcel(texts.too_large(MAX_UPLOAD // 10**6), flaw="the file is too large", is_too_large=True)
 
 
 def not_accepted(reason: str) -> Parcel:

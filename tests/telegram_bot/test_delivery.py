@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from generations import services
 from generations.models import Delivery, Generation, Policy, Status
-from telegram_bot.delivery import parcel
 from tests.telegram_bot.conftest import ALICE, WORKER, Finish, House, change, job, jobs, set_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -138,19 +137,6 @@ async def test_a_lost_file_is_told_in_words(house: House, render: Finish) -> Non
         Delivery.UNDELIVERABLE,
         "told in words: the file is missing in the storage",
     )
-
-
-async def test_a_file_over_telegrams_limit_is_not_even_tried(
-    house: House, render: Finish, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parcel, "MAX_UPLOAD", 100)
-    await house.say("a red circle")
-    await render()
-    await house.deliver()
-    [message] = house.telegram.bot_messages(ALICE)
-    assert message.text.startswith("Your video was made, but it is too large to be sent here")
-    assert house.telegram.calls("editMessageMedia") == []
-    assert (await job()).delivery == Delivery.UNDELIVERABLE
 
 
 # --- timing

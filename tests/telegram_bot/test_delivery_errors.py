@@ -179,14 +179,6 @@ async def test_a_chat_that_is_gone(plain: House) -> None:
     assert await outcome() == (Delivery.UNDELIVERABLE, "Chat not found")
 
 
-async def test_a_file_that_telegram_finds_too_large_is_told_in_words(rendered: House) -> None:
-    rendered.telegram.fail("editMessageMedia", status=413)
-    await rendered.deliver()
-    [message] = rendered.telegram.bot_messages(ALICE)
-    assert message.text == "Your video was made, but it is too large to be sent here: Telegram takes up to 50 MB."
-    assert await outcome() == (Delivery.UNDELIVERABLE, "told in words: the file is too large")
-
-
 async def test_what_cannot_be_edited_in_is_sent_and_the_old_status_goes(rendered: House) -> None:
     rendered.telegram.fail("editMessageMedia", status=400, description="Bad Request: MEDIA_EMPTY")
     await rendered.deliver()
