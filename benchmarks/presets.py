@@ -33,6 +33,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "presets_demo.json"
 # ModelScope's own steps, of which its presets take a share.
 MODELSCOPE_STEPS = ModelCard().steps
 
+Clip = dict[str, Any]
+"""What was read of one clip: its seed and preset, each aspect right or not, outlines, processor seconds."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.presets")
@@ -41,11 +44,10 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=120)
     parser.add_argument("--seed", type=int, default=SEED, help="of the first prompt; prompt i has seed + i")
     parser.add_argument("--processes", type=int, default=2, help="that share the prompts, one thread each")
-    parser.add_argument("--readings", type=Path, help="a file that keeps each prompt's; the next run goes on from it")
+    parser.add_argument("--readings", type=Path, help="a file that keeps each clip's; the next run goes on from it")
+    parser.add_argument("--no-more", action="store_true", help="sum up the readings that are there, render nothing")
     parser.add_argument("--out", type=Path, help=f"a file for the JSON, such as {RESULTS.relative_to(ROOT)}")
     options = parser.parse_args()
-    if EXACT not in options.presets:
-        parser.error("--presets must include exact: the others are measured against it")
     text = json.dumps(measure(options), indent=2) + "\n"
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,21 +56,21 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    names = [name for name in PRESETS if name in options.presets]
-    clips = list(readings(options, names).values())
+    clips = readings(options)
+    names = [name for name in PRESETS if clips.get(name)]
     torch.set_num_threads(1)
     engine = load_engine(options.model, "cpu")
-    rows = [row_of(engine, name, [clip[name] for clip in clips]) for name in names]
-    exact = rows[names.index(EXACT)]
-    for row in rows:
-        row["seconds_ratio"] = round(exact["cpu_seconds"]["median"] / row["cpu_seconds"]["median"], 2)
-        for count in ("gigaflops", "modelscope_gigaflops"):
-            row[f"{count}_ratio"] = round(exact[count] / row[count], 2)
+    rows = [row_of(engine, name, clips[name]) for name in names]
+    if EXACT in names:
+        exact = rows[names.index(EXACT)]
+        for row in rows:
+            row["seconds_ratio"] = round(exact["cpu_seconds"]["median"] / row["cpu_seconds"]["median"], 2)
+            for count in ("gigaflops", "modelscope_gigaflops"):
+                row[f"{count}_ratio"] = round(exact[count] / row[count], 2)
     return {
         "benchmark": "presets",
         "commit": commit(),
         "model": engine.card.name,
-        "prompts": len(clips),
         "first_seed": options.seed,
         "aspects": list(ASPECTS),
         "presets": rows,
@@ -77,55 +79,58 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def readings(options: argparse.Namespace, names: list[str]) -> dict[int, dict[str, dict[str, Any]]]:
-    """What was read of each prompt, by seed: seed -> preset -> {aspect: right, "outlines": ..., "seconds": ...}."""
+def readings(options: argparse.Namespace) -> dict[str, list[Clip]]:
+    """What was read of each clip, by preset: of this run, and of those before it that kept theirs in the same file."""
     kept: Path | None = options.readings
-    known = [json.loads(line) for line in kept.read_text().splitlines()] if kept and kept.is_file() else []
-    captions = enumerate(prompts(options.seed, options.prompts), start=options.seed)
-    jobs = dict(captions)
-    found = {seed: clips for seed, clips in known if seed in jobs and set(names) <= set(clips)}
-    missing = [(seed, caption) for seed, caption in jobs.items() if seed not in found]
-    with multiprocessing.get_context("spawn").Pool(options.processes, Renderer.load, (options.model, names)) as pool:
-        for seed, clips in pool.imap_unordered(Renderer.judge, missing):
-            found[seed] = clips
-            print(f"{len(found)} of {options.prompts} prompts", file=sys.stderr, flush=True)
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept and kept.is_file() else []
+    found: dict[tuple[int, str], Clip] = {(clip["seed"], clip["preset"]): clip for clip in map(json.loads, lines)}
+    jobs = []
+    for seed, caption in enumerate(prompts(options.seed, options.prompts), start=options.seed):
+        missing = [name for name in options.presets if (seed, name) not in found]
+        if missing and not options.no_more:
+            jobs.append((seed, caption, missing))
+    with multiprocessing.get_context("spawn").Pool(options.processes, Renderer.load, (options.model,)) as pool:
+        for done, clips in enumerate(pool.imap_unordered(Renderer.judge, jobs), start=1):
+            found |= {(clip["seed"], clip["preset"]): clip for clip in clips}
+            print(f"{done} of {len(jobs)} prompts", file=sys.stderr, flush=True)
             if kept:
-                with kept.open("a") as file:
-                    file.write(json.dumps([seed, clips]) + "\n")
-    return found
+                with kept.open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(clip) + "\n" for clip in clips)
+    by_preset: dict[str, list[Clip]] = {name: [] for name in PRESETS}
+    for (_, name), clip in sorted(found.items()):
+        by_preset[name].append(clip)
+    return by_preset
 
 
 class Renderer:
     """One process: renders a prompt with every preset in turn and reads the clips."""
 
     engine: Engine
-    presets: list[str]
 
     @classmethod
-    def load(cls, model: Path, presets: list[str]) -> None:
+    def load(cls, model: Path) -> None:
         torch.set_num_threads(1)
-        cls.engine, cls.presets = load_engine(model, "cpu"), presets
-        cls.engine.self_test()
+        cls.engine = load_engine(model, "cpu")
 
     @classmethod
-    def judge(cls, job: tuple[int, Caption]) -> tuple[int, dict[str, dict[str, Any]]]:
-        seed, caption = job
-        found: dict[str, dict[str, Any]] = {}
-        # Another preset first for each prompt: whatever the first of a prompt pays for is shared out evenly.
-        for shift in range(len(cls.presets)):
-            name = cls.presets[(seed + shift) % len(cls.presets)]
-            spec = cls.engine.card.spec(caption.text, seed=seed, preset=name)
-            started = time.process_time()
-            [frames] = cls.engine.render([spec], on_step=lambda done, total: None)
-            seconds = time.process_time() - started
-            clip = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
-            judged = Judged(caption, read(clip))
-            right = {aspect: judged.right(aspect) for aspect in ASPECTS}
-            found[name] = {**right, "outlines": neatness(clip, caption.shape), "seconds": round(seconds, 3)}
-        return seed, found
+    def judge(cls, job: tuple[int, Caption, list[str]]) -> list[Clip]:
+        seed, caption, names = job
+        return [cls._clip(seed, caption, name) for name in names]
+
+    @classmethod
+    def _clip(cls, seed: int, caption: Caption, name: str) -> Clip:
+        spec = cls.engine.card.spec(caption.text, seed=seed, preset=name)
+        started = time.process_time()
+        [frames] = cls.engine.render([spec], lambda done, total: None)
+        seconds = time.process_time() - started
+        clip = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+        judged = Judged(caption, read(clip))
+        right = {aspect: judged.right(aspect) for aspect in ASPECTS}
+        outlines = round(neatness(clip, caption.shape), 4)
+        return {"seed": seed, "preset": name, **right, "outlines": outlines, "seconds": round(seconds, 3)}
 
 
-def row_of(engine: Engine, name: str, clips: list[dict[str, Any]]) -> dict[str, Any]:
+def row_of(engine: Engine, name: str, clips: list[Clip]) -> dict[str, Any]:
     preset = PRESETS[name]
 
     def mean(values: list[float]) -> float:
@@ -133,6 +138,7 @@ def row_of(engine: Engine, name: str, clips: list[dict[str, Any]]) -> dict[str, 
 
     return {
         "preset": name,
+        "prompts": len(clips),
         "steps": preset.steps(engine.card.steps),
         "sampler": preset.sampler,
         **{aspect: mean([clip[aspect] for clip in clips]) for aspect in ASPECTS},

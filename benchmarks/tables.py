@@ -55,10 +55,12 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def presets(result: dict[str, Any]) -> str:
     """Scores, processor seconds and counted FLOPs of the model that was scored; the formula's FLOPs of ModelScope's."""
     shares, relative = [*result["aspects"], "all"], "of exact"
-    head = ["preset", "steps", *shares, "outlines", "CPU s", relative, "GFLOP", relative, "1.7 B: TFLOP", relative]
+    head = ["preset", "prompts", "steps", *shares, "outlines"]
+    head += ["CPU s", relative, "GFLOP", relative, "1.7 B: TFLOP", relative]
     rows = [
         [
             f"`{row['preset']}`",
+            row["prompts"],
             row["steps"],
             *(f"{row[share]:.1%}" for share in shares),
             f"{row['outlines']:.3f}",
@@ -73,7 +75,7 @@ def presets(result: dict[str, Any]) -> str:
     ]
     device, versions = result["device"], result["versions"]
     below = (
-        f"{result['model']}, {result['prompts']} prompts, seeds from {result['first_seed']}; {device['name']}, "
+        f"{result['model']}, seeds from {result['first_seed']}; {device['name']}, "
         f"{device['threads']} thread; torch {versions['torch']}, Python {versions['python']}; commit {result['commit']}"
     )
     return f"{markdown(head, rows)}\n\n{below}"
