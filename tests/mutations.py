@@ -324,6 +324,13 @@ MUTATIONS = [
         f"{REPORTED}::test_a_reply_that_is_refused_though_it_was_optional_still_brings_the_video",
     ),
     Mutation(
+        "70 a file over the limit is uploaded all the same",
+        "telegram_bot/delivery/parcel.py",
+        "    if default_storage.size(name) > MAX_UPLOAD:\n",
+        "    if False:\n",
+        "tests/telegram_bot/test_too_large.py::test_a_file_over_telegrams_limit_is_not_even_tried",
+    ),
+    Mutation(
         "71 a silent clip goes out without its facts",
         "telegram_bot/delivery/handover.py",
         '        "width": video.width,\n',
