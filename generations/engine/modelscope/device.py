@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 
 from generations.engine.base import NOT_AVAILABLE, EngineError
+
+T = TypeVar("T")
 
 
 def choose_device(name: str) -> torch.device:
@@ -45,7 +48,31 @@ def out_of_memory_told(message: str, public_reason: str) -> Iterator[None]:
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        release_cached_memory()
         first_line = str(error).partition("\n")[0] or type(error).__name__
         raise EngineError(f"{message}: {first_line}", public_reason=public_reason) from error
+
+
+def release_cached_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for later."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+class Shrinking:
+    """Does work in portions, and in smaller ones once memory has run out: Shrinking(4, 2, 1)."""
+
+    def __init__(self, *portions: int) -> None:
+        self.portions = list(portions)
+
+    def attempt(self, work: Callable[[int], T]) -> T:
+        """Return work(portion) for the largest portion that fits from here on; raises what the smallest one raises."""
+        while True:
+            try:
+                return work(self.portions[0])
+            except (RuntimeError, MemoryError, OSError) as error:
+                if not is_out_of_memory(error) or len(self.portions) == 1:
+                    raise
+            # Outside of the handler: the error's traceback holds on to what was computed so far.
+            self.portions.pop(0)
+            release_cached_memory()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +17,10 @@ from generations.engine.card import LATENT_STRIDE, InvalidSpec, ModelCard, read_
 from generations.engine.modelscope import sampler
 from generations.engine.modelscope.autoencoder import decode
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
-from generations.engine.modelscope.device import choose_device, out_of_memory_told
+from generations.engine.modelscope.device import Shrinking, choose_device, out_of_memory_told
+from generations.engine.modelscope.operations import use_channels_last
 from generations.engine.modelscope.text_encoder import TextEncoder
+from generations.engine.modelscope.unet import TextContext
 from generations.engine.modelscope.weights import Networks, load_networks
 
 BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
@@ -24,6 +28,8 @@ TOO_BIG = "This video needs more memory than the machine has. Please ask for few
 # A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves one
 # second per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s.
 SMALL_NETWORK = 20_000_000
+# Frames decoded at once, and what is tried when memory runs out. More than one gains nothing on the CPU.
+DECODE_FRAMES = (4, 2, 1)
 
 
 class ModelScopeEngine:
@@ -42,10 +48,12 @@ class ModelScopeEngine:
         with out_of_memory_told(f"Not enough memory to load {model} on {self.device}", NOT_AVAILABLE):
             self.card, networks = _load(Path(model), self.device, self.dtype)
             self.text_encoder = TextEncoder(networks.text_tower)
-        self.unet = networks.unet
+            for network in (networks.unet, networks.autoencoder):
+                use_channels_last(network)
+        self.unet: Any = networks.unet
+        self.autoencoder = networks.autoencoder
         if self.device.type == "cpu" and sum(weight.numel() for weight in self.unet.parameters()) < SMALL_NETWORK:
             torch.set_num_threads(1)
-        self.autoencoder = networks.autoencoder
         self.num_timesteps = networks.configuration.num_timesteps
         self.alphas = sampler.alphas_cumprod(self.num_timesteps)
 
@@ -53,39 +61,61 @@ class ModelScopeEngine:
         """Return one array (frames, height, width, 3), uint8, RGB, per spec, in order.
 
         Specs advance together, step by step, but each in its own pass through the networks: numbers must not depend
-        on who happens to share the batch. Raises EngineError, or whatever on_step raises.
+        on who happens to share the batch. What overflows in half precision is rendered once more in full precision;
+        on_step then counts from the start again. Raises EngineError, or whatever on_step raises.
         """
         # 1. Check inputs.
         self._check(specs)
-        with (
-            out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG),
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
-        ):
-            # 2. Encode text: unconditional and conditional features per spec, (2, tokens, 1024).
-            contexts = [self.encode(spec.negative_prompt, spec.prompt) for spec in specs]
+        with out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG):
+            try:
+                return self._render(specs, on_step)
+            except NotFinite:
+                if self.dtype == torch.float32:
+                    raise
+            with self._full_precision():
+                return self._render(specs, on_step)
 
-            # 3. Timesteps.
-            visits = sampler.timesteps(specs[0].steps, self.num_timesteps)
+    @torch.inference_mode()
+    def _render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+        # 2. Encode text: what the unconditional and the conditional features give to the UNet, per spec.
+        texts = [self.text_context(spec.negative_prompt, spec.prompt) for spec in specs]
 
-            # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
-            latents = [self.noise(spec) for spec in specs]
+        # 3. Timesteps, and what depends on them alone.
+        visits = sampler.timesteps(specs[0].steps, self.num_timesteps)
+        times = self.time_table([t for t, _ in visits])
 
-            # 5. Denoising loop.
-            for done, (t, t_prev) in enumerate(visits, start=1):
-                for index, spec in enumerate(specs):
-                    unconditional, conditional = self.predict(latents[index], t, contexts[index]).chunk(2)
-                    prediction = sampler.guide(unconditional, conditional, spec.guidance_scale)
-                    latents[index] = sampler.ddim_step(prediction, t, t_prev, latents[index], self.alphas)
-                    _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
-                on_step(done, len(visits))
+        # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
+        latents = [self.noise(spec) for spec in specs]
 
-            # 6. Decode, and 7. to 8 bits per channel.
-            return [self._to_frames(decode(self.autoencoder, z), spec) for z, spec in zip(latents, specs, strict=True)]
+        # 5. Denoising loop.
+        prompts_at_once = Shrinking(2, 1)
+        for done, (t, t_prev) in enumerate(visits, start=1):
+            for index, spec in enumerate(specs):
+                unconditional, conditional = self.denoise(
+                    latents[index], times[done - 1], texts[index], prompts_at_once
+                ).chunk(2)
+                prediction = sampler.guide(unconditional, conditional, spec.guidance_scale)
+                latents[index] = sampler.ddim_step(prediction, t, t_prev, latents[index], self.alphas)
+                # Waits for the GPU, once per step: progress is true and a cancel takes effect.
+                _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
+            on_step(done, len(visits))
+
+        # 6. Decode, and 7. to 8 bits per channel.
+        return [self._to_frames(self.decode(z), spec) for z, spec in zip(latents, specs, strict=True)]
 
     def encode(self, negative_prompt: str, prompt: str) -> Tensor:
-        """Return text features (2, tokens, 1024), float32: unconditional first, each encoded on its own."""
-        return torch.cat([self.text_encoder.encode([text]).float() for text in (negative_prompt, prompt)])
+        """Return text features (2, tokens, 1024): unconditional first, each encoded on its own, or remembered."""
+        return torch.cat([self.text_encoder.features(text) for text in (negative_prompt, prompt)])
+
+    def text_context(self, negative_prompt: str, prompt: str) -> TextContext:
+        """Return what the UNet reads of the two texts: computed once per request."""
+        context: TextContext = self.unet.text_context(self.encode(negative_prompt, prompt))
+        return context
+
+    def time_table(self, timesteps: Sequence[int]) -> tuple[Tensor, ...]:
+        """Return what the UNet reads of each timestep, one row (1, n) each."""
+        table: Tensor = self.unet.time_table(torch.tensor(timesteps, device=self.device))
+        return table.split(1)
 
     def noise(self, spec: VideoSpec) -> Tensor:
         """Return latents (1, 4, frames, height/8, width/8), float32: the seed's noise, the same on every machine."""
@@ -93,12 +123,24 @@ class ModelScopeEngine:
         shape = (1, LATENT_CHANNELS, spec.frames, spec.height // LATENT_STRIDE, spec.width // LATENT_STRIDE)
         return torch.randn(shape, generator=generator).to(self.device)
 
+    def denoise(
+        self, latents: Tensor, time: Tensor, text: TextContext, prompts_at_once: Shrinking | None = None
+    ) -> Tensor:
+        """Return noise estimates (2, 4, F, h, w), float32, unconditional first, of latents (1, 4, F, h, w).
+
+        When memory runs out with both at once, one after the other is tried, now and from then on.
+        """
+        ladder = prompts_at_once or Shrinking(len(text), 1)
+        return ladder.attempt(lambda at_once: self.unet.denoise(latents, time, text, at_once).float())
+
     def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
-        """Return noise estimates (B, 4, F, h, w), float32: latents (1, 4, F, h, w) at t, context (B, tokens, 1024)."""
-        batch = len(context)
-        times = torch.full((batch,), t, dtype=torch.long, device=self.device)
-        prediction: Tensor = self.unet(latents.expand(batch, -1, -1, -1, -1), times, context)
-        return prediction.float()
+        """As denoise, from a timestep and text features (B, tokens, 1024), everything computed anew."""
+        [time] = self.time_table([t])
+        return self.denoise(latents, time, self.unet.text_context(context))
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return pixels (F, 3, H, W), float32, about -1..1, from latents (1, 4, F, h, w)."""
+        return Shrinking(*DECODE_FRAMES).attempt(lambda frames: decode(self.autoencoder, latents, frames))
 
     def ignored_text(self, prompt: str) -> str:
         """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
@@ -112,7 +154,6 @@ class ModelScopeEngine:
         with (
             out_of_memory_told(f"Not enough memory on {self.device} for the self-test", NOT_AVAILABLE),
             torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32),
         ):
             short, long = "a red circle", "a red circle moving left"
             alone = self.text_encoder.encode([short]).float()
@@ -131,8 +172,22 @@ class ModelScopeEngine:
             first, second = self.predict(noise, self.num_timesteps - 1, together).chunk(2)
             _require(bool(torch.isfinite(first).all()), "non-finite output of the UNet")
             _require(_distance(first, second) > 0, "two prompts with one seed give the same prediction")
-            pixels = decode(self.autoencoder, noise[:, :, :1])
+            pixels = self.decode(noise[:, :, :1])
             _require(bool(torch.isfinite(pixels).all()), "non-finite output of the autoencoder")
+
+    @contextlib.contextmanager
+    def _full_precision(self) -> Iterator[None]:
+        """Compute in float32 for a while. float16 weights come back from it as they were, bit for bit."""
+        networks = (self.text_encoder.tower, self.unet, self.autoencoder)
+        try:
+            for network in networks:
+                network.float()
+            self.text_encoder.features.cache_clear()
+            yield
+        finally:
+            for network in networks:
+                network.to(self.dtype)
+            self.text_encoder.features.cache_clear()
 
     def _check(self, specs: Sequence[VideoSpec]) -> None:
         if not specs:
@@ -169,10 +224,17 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Model
     return card, networks
 
 
+class NotFinite(EngineError):
+    """NaN or infinity where numbers should be: never a black video."""
+
+    def __init__(self, what: str, spec: VideoSpec) -> None:
+        message = f"non-finite output: {what} (seed {spec.seed}, guidance {spec.guidance_scale:g})"
+        super().__init__(message, public_reason=BROKEN, retryable=True)
+
+
 def _require_finite(values: Tensor, what: str, spec: VideoSpec) -> None:
     if not torch.isfinite(values).all():
-        message = f"non-finite output: {what} (seed {spec.seed}, guidance {spec.guidance_scale:g})"
-        raise EngineError(message, public_reason=BROKEN, retryable=True)
+        raise NotFinite(what, spec)
 
 
 def _require(condition: bool, complaint: str) -> None:
