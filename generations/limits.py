@@ -7,6 +7,9 @@ once cannot pass a limit of five.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +22,10 @@ from generations.models import COUNTED, UNFINISHED, Generation, Policy, Requeste
 
 # A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
 LEAST_FREE = 50 * 1024 * 1024
+
+
+# By person; None for everybody. Empty and forgotten outside one_moment().
+_refused_now: ContextVar[dict[int | None, LimitReached]] = ContextVar("refused_now")
 
 
 class LimitReached(Exception):
@@ -47,12 +54,37 @@ class Usage:
 
 def check(requester: Requester, policy: Policy) -> None:
     """Raise LimitReached for the first rule that stands in the way."""
-    not_banned(requester)
-    own = own_prompts(requester, policy)
-    videos_per_day(own, policy)
-    waiting_at_once(own, policy)
-    whole_queue(policy)
-    room_for_videos()
+    try:
+        not_banned(requester)
+        own = own_prompts(requester, policy)
+        videos_per_day(own, policy)
+        waiting_at_once(own, policy)
+        whole_queue(policy)
+        room_for_videos()
+    except LimitReached as refusal:
+        everybody = refusal.rule in {"queue", "storage"}
+        _refused_now.get({})[None if everybody else requester.user_id] = refusal
+        raise
+
+
+@contextmanager
+def one_moment() -> Iterator[None]:
+    """For messages that are handled together: what is refused to the first of them is refused to the rest.
+
+    A flood costs little that way. Within so short a time nothing changes but that a place becomes free, for the next.
+    """
+    token = _refused_now.set({})
+    try:
+        yield
+    finally:
+        _refused_now.reset(token)
+
+
+def refused_this_moment(user_id: int) -> LimitReached | None:
+    """What this person, or everybody, was refused with in this one moment."""
+    refused = _refused_now.get({})
+    refusal = refused.get(user_id) or refused.get(None)
+    return refusal and refusal.with_traceback(None)
 
 
 def not_banned(requester: Requester) -> None:

@@ -72,8 +72,9 @@ def submit(
     """
     prompt = prompts.clean(prompt)
     known = Generation.objects.filter(request_key=request_key)
-    if not known.exists():
-        limits.check_moment(person.user_id)
+    refusal = limits.refused_this_moment(person.user_id)
+    if refusal is not None and not known.exists():
+        raise refusal
     card, policy = model_card(), Policy.current()
     chosen = chosen_preset(preset, policy, card)
     spec = card.spec(prompt, seed=random_seed() if seed is None else seed, preset=chosen, **changes)

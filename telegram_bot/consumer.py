@@ -11,6 +11,8 @@ from asgiref.sync import sync_to_async
 from telegram import Update
 from telegram.ext import Application
 
+from generations import limits
+
 from . import inbox, outbox, texts
 from .addressing import is_private, read_update
 from .models import ReceivedUpdate
@@ -64,13 +66,14 @@ class Consumer:
         silent: list[ReceivedUpdate] = []
         held: list[ReceivedUpdate] = []
         failed: set[str] = set()
-        for row in rows:
-            if row.chat in failed:
-                held.append(row)
-            elif await self._handle(row):
-                silent.append(row)
-            else:
-                failed.add(row.chat)
+        with limits.one_moment():
+            for row in rows:
+                if row.chat in failed:
+                    held.append(row)
+                elif await self._handle(row):
+                    silent.append(row)
+                else:
+                    failed.add(row.chat)
         # One statement for the whole batch; it leaves alone what was decided.
         await sync_to_async(inbox.finish)(silent, self.owner)
         if held:

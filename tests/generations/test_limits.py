@@ -79,6 +79,30 @@ def test_twenty_messages_at_once_do_not_pass_a_limit_of_five(rule: str, limit: d
     assert refused == [rule] * 15
 
 
+def test_within_one_moment_a_refusal_is_not_asked_for_again_and_a_known_prompt_is_known() -> None:
+    policy(waiting_limit=1)
+    with limits.one_moment():
+        first = submit(1)
+        with pytest.raises(LimitReached):
+            submit(2)
+        Policy.objects.update(waiting_limit=0)
+        with pytest.raises(LimitReached):
+            submit(3)
+        assert submit(1) == first
+        assert submit(4, Person(user_id=2)).requester.user_id == 2
+    assert submit(3).status == Status.QUEUED
+
+
+def test_within_one_moment_a_full_queue_is_full_for_everybody() -> None:
+    policy(queue_limit=1)
+    with limits.one_moment():
+        submit(1)
+        for person in (1, 2, 3):
+            with pytest.raises(LimitReached) as refusal:
+                submit(10 + person, Person(user_id=person))
+            assert refusal.value.rule == "queue"
+
+
 def test_zero_means_no_limit() -> None:
     policy()
     for number in range(12):
