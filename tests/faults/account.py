@@ -10,7 +10,7 @@ from telegram_bot.simulator import Message
 from tests.faults.system import WEBHOOK_SECRET, System
 
 UNFINISHED = {"pending_review", "queued", "running"}
-UNTOLD = {"none", "waiting", "sending"}
+UNTOLD = {"none", "waiting", "sending", "too_large"}
 STATUS_WORDS = ("Queued", "Rendering", "Waiting for an operator")
 
 

@@ -25,11 +25,11 @@ from django.utils import timezone
 from generations import tasks
 from generations.machine import free_port
 from generations.models import Delivery
-from telegram_bot import lease, polling, process, subscription
-from telegram_bot.models import PollingLease
+from telegram_bot import inbox, lease, polling, process, subscription
+from telegram_bot.models import PollingLease, ReceivedUpdate
 from telegram_bot.simulator import Simulator
 from tests.installation import ROOT, Installation
-from tests.telegram_bot.conftest import ALICE, BOB, Finish, change, job, jobs
+from tests.telegram_bot.conftest import ALICE, BOB, Finish, base, change, job, jobs
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -449,3 +449,13 @@ def start(installation: Installation, *options: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+async def test_an_answer_that_was_put_off_comes_although_the_clock_was_set_back(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "LEASE", timedelta(seconds=1))
+    await sync_to_async(inbox.store)([base(7, text="/start")])
+    await sync_to_async(ReceivedUpdate.objects.update)(lease_until=timezone.now() + timedelta(hours=2))
+    async with bot():
+        await until(lambda: telegram.bot_messages(ALICE))
