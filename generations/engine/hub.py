@@ -54,12 +54,13 @@ class Hub:
     def __init__(self, folder: Path) -> None:
         """Raises EngineError when the client is not installed (the web image has none)."""
         try:
-            from modelscope_hub import HubApi
+            from modelscope_hub import HubApi, HubConfig
         except ImportError as error:
             raise _refusal(
                 "The package 'modelscope-hub' is not installed (pip install -r requirements.txt)."
             ) from error
-        self._api = HubApi()
+        # Not the default configuration, which the client keeps from its first use on.
+        self._api = HubApi(HubConfig())
         self._folder = folder
 
     def listing(self, model: str, revision: str) -> Listing:

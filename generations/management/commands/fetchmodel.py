@@ -78,8 +78,8 @@ class Command(BaseCommand):
         listing = hub.listing(model, revision)
         folder = home / DOWNLOAD
         [configuration] = listing.named([CONFIGURATION])
-        show = Progress(self, "downloading", configuration.size)
-        files = [configuration, *listing.named(weight_files(hub.download(listing, configuration, folder, show.file)))]
+        names = weight_files(hub.download(listing, configuration, folder, lambda name, done: None))
+        files = [configuration, *listing.named(names)]
         licence = KNOWN_LICENCES.get(model) or listing.licence or NOT_STATED
         self.show_licence(model, licence)
         if self.is_there(home, model, precision, {file.path: file.sha256 for file in files}):
