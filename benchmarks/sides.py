@@ -7,6 +7,7 @@ Everything is float32 on the CPU; on CUDA ModelScope runs under its own autocast
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import time
@@ -138,7 +139,7 @@ def our_text(work: Work) -> Result:
 
 def text_figures(work: Work, request: Callable[[str], Tensor]) -> Result:
     request("warm up")
-    first = [timed(work, lambda n=n: request(f"{PROMPT} {n}"))[1] for n in range(3)]
+    first = [timed(work, functools.partial(request, f"{PROMPT} {number}"))[1] for number in range(3)]
     features, _ = timed(work, lambda: request(PROMPT))
     repeats = 3
     repeated = [timed(work, lambda: request(PROMPT))[1] for _ in range(repeats)]
@@ -248,12 +249,13 @@ def main() -> None:
     parser.add_argument("--save", type=Path, required=True, help="where the result goes, for the comparison")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    work = Work(options.folder, options.device, *options.shape, options.steps)
+    frames, height, width = options.shape
+    work = Work(options.folder, options.device, frames, height, width, options.steps)
     figures, results = SIDES[options.benchmark][options.side](work)
     arrays = {
         name: value.float().cpu().numpy() if isinstance(value, Tensor) else value for name, value in results.items()
     }
-    np.savez(options.save, **arrays)
+    np.savez(options.save, allow_pickle=False, **arrays)
     print(json.dumps(figures), flush=True)
     # Taking the networks apart again belongs to no measurement.
     os._exit(0)

@@ -64,8 +64,10 @@ class StockPipeline:
         network = upstream_module("autoencoder").AutoencoderKL(
             ddconfig, 4, self.folder / self.files["ckpt_autoencoder"]
         )
-        self.autoencoder: nn.Module = network.eval().to(self.device)
-        return self.autoencoder
+        # Any: torch types every attribute of a module as Tensor or Module, its decode() among them.
+        self.autoencoder: Any = network.eval().to(self.device)
+        loaded: nn.Module = self.autoencoder
+        return loaded
 
     def load_text(self) -> nn.Module:
         """FrozenOpenCLIPEmbedder: the whole of CLIP is built and filled, then the visual tower is dropped."""
@@ -83,7 +85,8 @@ class StockPipeline:
             model, _, _ = open_clip.create_model_and_transforms("ViT-H-14", device="cpu", pretrained=file)
             del model.visual
         self.text: Any = model.eval().requires_grad_(False).to(self.device)
-        return self.text  # type: ignore[no-any-return]
+        encoder: nn.Module = self.text
+        return encoder
 
     @torch.no_grad()
     def encode(self, prompt: str) -> Tensor:
