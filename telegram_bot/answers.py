@@ -12,8 +12,3 @@ async def answer(update: Update, text: str) -> None:
     """Reply to the update's message with words."""
     if update.effective_message is not None:
         await sync_to_async(outbox.decide)(update.update_id, text)
-
-
-async def announce(update: Update, number: int) -> None:
-    """Reply with the status message of a job, by its number. It says how things are when it is sent."""
-    await sync_to_async(outbox.decide)(update.update_id, announces=number)

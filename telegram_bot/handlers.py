@@ -12,9 +12,9 @@ from telegram.ext import ContextTypes
 
 from generations import services
 
-from . import delivery, texts
+from . import delivery, outbox, texts
 from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
-from .answers import announce, answer
+from .answers import answer
 
 Context = ContextTypes.DEFAULT_TYPE
 
@@ -64,13 +64,17 @@ async def _submit(update: Update, message: Message, text: str) -> None:
     if person is None:
         return
     place = replace(place_of(message), deliver_after=timezone.now() + delivery.ANNOUNCEMENT)
-    request_key = f"update:{update.update_id}"
+    await sync_to_async(_decide)(update.update_id, person, text, place)
+
+
+def _decide(update_id: int, person: services.Person, text: str, place: services.Place) -> None:
+    """Accept or refuse, and note the answer. In one go: under a flood every change of threads counts."""
     try:
-        generation = await sync_to_async(services.submit)(person, text, request_key=request_key, place=place)
+        generation = services.submit(person, text, request_key=f"update:{update_id}", place=place)
     except services.REFUSALS as refusal:
-        await answer(update, texts.refusal(refusal))
+        outbox.decide(update_id, texts.refusal(refusal))
     else:
-        await announce(update, generation.pk)
+        outbox.decide(update_id, announces=generation.pk)
 
 
 def _greeting() -> str:

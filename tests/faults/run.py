@@ -5,6 +5,7 @@ python -m tests.faults.run --minutes 20 --prompts 400            a random fault 
 python -m tests.faults.run --only F1 --seed 7 --minutes 10       of one chapter only
 python -m tests.faults.run --kill-loop 200                       kill -9 at 200 random moments
 python -m tests.faults.run --kill-loop 200 --each bot,web        of each of these parts; "--each all": of all four
+python -m tests.faults.run --flood --people 1000 --each 5 --seconds 60     everybody at once, and one x 5000
 With --database postgres://... and --queue redis on those; a database is made for the run, and dropped. Ends with 0 when
 every accepted prompt has exactly one outcome.
 """
@@ -21,6 +22,7 @@ from collections import Counter
 from pathlib import Path
 
 from telegram_bot.simulator import Simulator
+from tests.faults.flood import Flood, Plan
 from tests.faults.soak import PARTS, Walk
 from tests.faults.system import Backend, System, made_template
 
@@ -39,6 +41,10 @@ def main() -> int:
     parser.add_argument(
         "--each", default="", metavar="PARTS", help="so many kills of each: bot,worker,queue,web or all"
     )
+    parser.add_argument("--flood", action="store_true", help="with --people, --each (prompts), --seconds, --greedy")
+    parser.add_argument("--people", type=int, default=Plan.people)
+    parser.add_argument("--seconds", type=float, default=Plan.seconds)
+    parser.add_argument("--greedy", type=int, default=Plan.greedy, help="prompts of the one who does not stop")
     parser.add_argument("--database", default="", metavar="URL", help="a PostgreSQL server; default: SQLite")
     parser.add_argument("--queue", choices=["valkey", "redis"], default="valkey")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the logs")
@@ -53,20 +59,30 @@ def main() -> int:
     try:
         with made_template(backend, home / "template") as template, Simulator(TOKEN) as telegram:
             with System(template, telegram, home / "run") as system:
-                walk = Walk(system, options.seed)
-                if options.kill_loop:
-                    walk.kill_loop(kills_of_each(options.kill_loop, options.each, options.seed))
-                else:
-                    prompts = options.prompts or round(options.minutes * 20)
-                    walk.soak(minutes=options.minutes, prompts=prompts, every=options.every, only=options.only)
-                print(walk.summary(), flush=True)
-                assert walk.account is not None
-                return 1 if walk.account.problems else 0
+                done = run(system, options)
+                print(done.summary(), flush=True)
+                assert done.account is not None
+                return 1 if done.account.problems else 0
     finally:
         if options.keep:
             print(f"logs: {home}", file=sys.stderr)
         else:
             shutil.rmtree(home, ignore_errors=True)
+
+
+def run(system: System, options: argparse.Namespace) -> Walk | Flood:
+    if options.flood:
+        each = int(options.each or Plan.each)
+        flood = Flood(system, Plan(options.people, each, options.greedy, options.seconds, seed=options.seed))
+        flood.run()
+        return flood
+    walk = Walk(system, options.seed)
+    if options.kill_loop:
+        walk.kill_loop(kills_of_each(options.kill_loop, options.each, options.seed))
+    else:
+        prompts = options.prompts or round(options.minutes * 20)
+        walk.soak(minutes=options.minutes, prompts=prompts, every=options.every, only=options.only)
+    return walk
 
 
 def kills_of_each(kills: int, each: str, seed: int) -> Counter[str]:
