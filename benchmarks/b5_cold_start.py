@@ -9,6 +9,7 @@ its constructors have returned; ours when its self-test has sent words through a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -39,7 +40,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="starts of each kind (default: 3)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each process (default: 2)")
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--scratch", type=Path, help="where some 18 GB may be written for the while; default: /tmp")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder of 18 GB to use and to leave there; what it holds is not drawn again"
+    )
     parser.add_argument(
         "--tiny", action="store_true", help="small networks, to see that it runs; no figures come of it"
     )
@@ -55,21 +58,23 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="b5-", dir=options.scratch) as scratch:
-        folder, copy = Path(scratch) / "source", Path(scratch) / "copy"
-        write_configuration(folder, tiny=options.tiny)
-        for child in ("draw-unet", "draw-rest"):
-            start(child, folder, options)
-        preparing = start(
-            "prepare-float16" if options.device.startswith("cuda") else "prepare-float32", folder, options
-        )
-        [found] = copy.iterdir()
+    with contextlib.ExitStack() as stack:
+        home = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="b5-")))
+        folder, copy = home / "source", home / "copy"
+        if not folder.exists():
+            write_configuration(folder, tiny=options.tiny)
+        for child, file in (("draw-unet", UNET_FILE), ("draw-rest", CLIP_FILE)):
+            if not (folder / file).exists():
+                start(child, folder, options)
+        if not list(copy.glob("float*")):
+            start("prepare-float16" if options.device.startswith("cuda") else "prepare-float32", folder, options)
+        [found] = copy.glob("float*")
         kinds = ["stock-first", "stock-text"] if options.stock_in_parts else ["stock"]
         starts: dict[str, list[dict[str, float]]] = {kind: [] for kind in [*kinds, "ours"]}
         for _ in range(options.runs):
             for kind in starts:
                 files = found if kind == "ours" else folder
-                warm(files, None if kind in ("stock", "ours") else kind)
+                warm(files, kind)
                 starts[kind].append(start(kind, files, options))
         sizes = {"stock": size(folder), "ours": size(found)}
     stock = [added(parts) for parts in zip(*(starts[kind] for kind in kinds), strict=True)]
@@ -78,6 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "B5 cold start",
         "commit": commit(),
         "shapes": "tiny, no figures" if options.tiny else "ModelScope's, 1.4 billion parameters in the UNet",
+        "runs": options.runs,
         "order": [*kinds, "ours"] * options.runs,
         "stock": "in two processes, added up" if options.stock_in_parts else "in one process",
         "gigabytes_on_disk": {kind: round(count / 1e9, 2) for kind, count in sizes.items()},
@@ -85,9 +91,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds_of_imports": {kind: summary([s["imports"] for s in runs]) for kind, runs in parts(stock, ours)},
         "peak_rss_gib": {kind: summary([s["peak_rss"] for s in runs]) for kind, runs in parts(stock, ours)},
         "anonymous_gib_at_ready": {kind: summary([s["anonymous"] for s in runs]) for kind, runs in parts(stock, ours)},
+        "cpu_seconds": {kind: summary([s["cpu"] for s in runs]) for kind, runs in parts(stock, ours)},
         "ratio_seconds": ratio(stock, ours, "seconds"),
+        "ratio_cpu_seconds": ratio(stock, ours, "cpu"),
         "ratio_peak_rss": ratio(stock, ours, "peak_rss"),
-        "seconds_to_prepare": round(preparing["seconds"], 1),
         "device": {**describe_device(options.device), "threads": options.threads},
         "versions": versions(),
     }
@@ -108,6 +115,7 @@ def added(starts: tuple[dict[str, float], ...]) -> dict[str, float]:
     result = dict(first)
     for part in rest:
         result["seconds"] += part["seconds"] - part["imports"]
+        result["cpu"] += part["cpu"] - part["cpu_of_imports"]
         # While the second part works, what the first has built stays where it is.
         result["peak_rss"] = max(result["peak_rss"], first["rss"] + part["peak_rss"] - part["rss_of_imports"])
         result["anonymous"] += part["anonymous"]
@@ -128,14 +136,17 @@ def start(child: str, folder: Path, options: argparse.Namespace) -> dict[str, fl
     if process.returncode or not line:
         raise SystemExit(f"The process for {child} ended with {process.returncode}; its own words are above.")
     told: dict[str, float] = json.loads(line)
-    return {**told, "seconds": seconds, "peak_rss": usage.ru_maxrss * 1024 / GIB}
+    cpu = usage.ru_utime + usage.ru_stime
+    found = {**told, "seconds": seconds, "cpu": cpu, "peak_rss": usage.ru_maxrss * 1024 / GIB}
+    print(child, json.dumps(found), file=sys.stderr, flush=True)
+    return found
 
 
 # --- files
 
 
 def write_configuration(folder: Path, *, tiny: bool) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     files = {"ckpt_clip": CLIP_FILE, "ckpt_unet": UNET_FILE, "ckpt_autoencoder": AUTOENCODER_FILE}
     document: dict[str, Any] = {
         "model": {"model_args": {**files, "max_frames": 16}, "model_cfg": TINY if tiny else FULL}
@@ -145,9 +156,9 @@ def write_configuration(folder: Path, *, tiny: bool) -> None:
     (folder / "configuration.json").write_text(json.dumps(document), encoding="utf-8")
 
 
-def warm(folder: Path, part: str | None) -> None:
+def warm(folder: Path, kind: str) -> None:
     """Read the files that a start will read, so that all find them in memory."""
-    skipped = {"stock-first": {CLIP_FILE}, "stock-text": {UNET_FILE, AUTOENCODER_FILE}}.get(part or "", set())
+    skipped = {"stock-first": {CLIP_FILE}, "stock-text": {UNET_FILE, AUTOENCODER_FILE}}.get(kind, set())
     for path in folder.iterdir():
         if path.name not in skipped:
             with path.open("rb") as file, open(os.devnull, "wb") as nowhere:

@@ -35,6 +35,7 @@ def main() -> None:
 def imported() -> None:
     started = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
     IMPORTS["imports"] = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    IMPORTS["cpu_of_imports"] = time.process_time()
     IMPORTS["rss_of_imports"] = resident()["rss"]
 
 

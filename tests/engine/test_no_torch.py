@@ -7,6 +7,7 @@ import sys
 def test_reading_cards_and_writing_videos_needs_no_torch() -> None:
     program = (
         "import generations.engine, generations.engine.base, generations.engine.card, generations.engine.video, sys;"
+        "import generations.engine.hub, generations.engine.prepared;"
         "print(sorted({'torch', 'open_clip', 'django', 'rq', 'telegram'} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
