@@ -101,7 +101,7 @@ def test_a_value_out_of_range_is_refused_with_the_range(
 
 
 def test_specs_of_two_sizes_do_not_share_a_pass(engine: ModelScopeEngine, spec: VideoSpec) -> None:
-    with pytest.raises(ValueError, match="must share frames, width, height and steps"):
+    with pytest.raises(ValueError, match="must share frames, width, height, steps and preset"):
         engine.render([spec, replace(spec, frames=3)], silent)
     with pytest.raises(ValueError, match="at least one spec"):
         engine.render([], silent)

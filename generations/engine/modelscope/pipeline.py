@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHAN
 from generations.engine.modelscope.device import Shrinking, choose_device, out_of_memory_told
 from generations.engine.modelscope.operations import use_channels_last
 from generations.engine.modelscope.text_encoder import TextEncoder
-from generations.engine.modelscope.unet import TextContext
+from generations.engine.modelscope.unet import Below, TextContext
 from generations.engine.modelscope.weights import Networks, load_networks
+from generations.engine.presets import PRESETS, Work
 
 BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
 TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
@@ -81,21 +83,25 @@ class ModelScopeEngine:
         texts = [self.text_context(spec.negative_prompt, spec.prompt) for spec in specs]
 
         # 3. Timesteps, and what depends on them alone.
-        visits = sampler.timesteps(specs[0].steps, self.num_timesteps)
+        preset = PRESETS[specs[0].preset]
+        visits = sampler.visits(preset.sampler, specs[0].steps, self.num_timesteps)
         times = self.time_table([t for t, _ in visits])
 
         # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
         latents = [self.noise(spec) for spec in specs]
 
-        # 5. Denoising loop.
+        # 5. Denoising loop; the preset says what each step computes, and earlier steps leave some of it for later ones.
         prompts_at_once = Shrinking(2, 1)
-        for done, (t, t_prev) in enumerate(visits, start=1):
+        kept = [Kept() for _ in specs]
+        steps = zip(visits, times, preset.plan(len(visits)), strict=True)
+        for done, ((t, t_prev), time, work) in enumerate(steps, start=1):
             for index, spec in enumerate(specs):
-                unconditional, conditional = self.denoise(
-                    latents[index], times[done - 1], texts[index], prompts_at_once
-                ).chunk(2)
-                prediction = sampler.guide(unconditional, conditional, spec.guidance_scale)
-                latents[index] = sampler.ddim_step(prediction, t, t_prev, latents[index], self.alphas)
+                prediction = self.estimate(
+                    latents[index], time, texts[index], spec.guidance_scale, work, kept[index], prompts_at_once
+                )
+                latents[index], kept[index].before = sampler.advance(
+                    preset.sampler, prediction, t, t_prev, latents[index], self.alphas, kept[index].before
+                )
                 # Waits for the GPU, once per step: progress is true and a cancel takes effect.
                 _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
             on_step(done, len(visits))
@@ -123,15 +129,44 @@ class ModelScopeEngine:
         shape = (1, LATENT_CHANNELS, spec.frames, spec.height // LATENT_STRIDE, spec.width // LATENT_STRIDE)
         return torch.randn(shape, generator=generator).to(self.device)
 
-    def denoise(
-        self, latents: Tensor, time: Tensor, text: TextContext, prompts_at_once: Shrinking | None = None
+    def estimate(
+        self,
+        latents: Tensor,
+        time: Tensor,
+        text: TextContext,
+        scale: float,
+        work: Work,
+        kept: Kept,
+        prompts_at_once: Shrinking,
     ) -> Tensor:
-        """Return noise estimates (2, 4, F, h, w), float32, unconditional first, of latents (1, 4, F, h, w).
+        """Return the guided noise estimate (1, 4, F, h, w), float32, of one step, computing what work says."""
+        wanted = text if work.guided else text[1:]
+        estimates = self.denoise(latents, time, wanted, prompts_at_once, kept.below, deep=work.deep)
+        if not work.guided:
+            assert kept.difference is not None, "a plan begins with a guided step"
+            return sampler.guide_again(estimates, kept.difference, scale)
+        unconditional, conditional = estimates.chunk(2)
+        kept.difference = conditional - unconditional
+        return sampler.guide(unconditional, conditional, scale)
 
-        When memory runs out with both at once, one after the other is tried, now and from then on.
+    def denoise(
+        self,
+        latents: Tensor,
+        time: Tensor,
+        text: TextContext,
+        prompts_at_once: Shrinking | None = None,
+        below: Below | None = None,
+        deep: bool = True,
+    ) -> Tensor:
+        """Return noise estimates (prompts, 4, F, h, w), float32, unconditional first, of latents (1, 4, F, h, w).
+
+        When memory runs out with both at once, one after the other is tried, now and from then on. Without deep, only
+        the outermost level of the UNet runs, on what the last deep call with this below has left there.
         """
         ladder = prompts_at_once or Shrinking(len(text), 1)
-        return ladder.attempt(lambda at_once: self.unet.denoise(latents, time, text, at_once).float())
+        if deep:
+            return ladder.attempt(lambda at_once: self.unet.denoise(latents, time, text, at_once, below).float())
+        return ladder.attempt(lambda at_once: self.unet.denoise_outermost(latents, time, text, at_once, below).float())
 
     def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
         """As denoise, from a timestep and text features (B, tokens, 1024), everything computed anew."""
@@ -192,8 +227,8 @@ class ModelScopeEngine:
     def _check(self, specs: Sequence[VideoSpec]) -> None:
         if not specs:
             raise ValueError("render needs at least one spec")
-        if len({(spec.frames, spec.width, spec.height, spec.steps) for spec in specs}) > 1:
-            raise ValueError("specs rendered together must share frames, width, height and steps")
+        if len({(spec.frames, spec.width, spec.height, spec.steps, spec.preset) for spec in specs}) > 1:
+            raise ValueError("specs rendered together must share frames, width, height, steps and preset")
         for spec in specs:
             try:
                 self.card.check(spec)
@@ -222,6 +257,15 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Model
     if problems:
         raise CheckpointError(problems)
     return card, networks
+
+
+@dataclass
+class Kept:
+    """What the steps of one spec leave for later ones."""
+
+    before: sampler.Before | None = None
+    difference: Tensor | None = None
+    below: Below = field(default_factory=Below)
 
 
 class NotFinite(EngineError):

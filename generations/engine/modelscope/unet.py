@@ -50,6 +50,16 @@ class TextContext:
         return TextContext([key[prompts] for key in self.keys], [value[prompts] for value in self.values])
 
 
+@dataclass
+class Below:
+    """What the last whole pass computed below the outermost level, for passes that run that level alone.
+
+    x: (prompts, F, h, w, C), in the order of the prompts; None before the first whole pass.
+    """
+
+    x: Tensor | None = None
+
+
 class UNet(nn.Module):
     """Parameters are named and shaped as UNetSD's. Arguments are those of UNetSD's constructor that matter here.
 
@@ -131,11 +141,13 @@ class UNet(nn.Module):
             nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, out_dim, 3, padding=1)
         )
 
-        # 5. The order of the work, cut in two at the first layer that reads the text.
+        # 5. The order of the work, cut at the first layer that reads the text, and around what lies below the outermost
+        # level: after the first output that is kept, before the last one that is taken.
         program = self._program()
         readers = [layer for layer in program if isinstance(layer, SpatialTransformer)]
-        cut = program.index(readers[0])
-        self._shared, self._rest = program[:cut], program[cut + 1 :]
+        cut, exit = program.index(readers[0]), len(program) - 1 - program[::-1].index(_take)
+        self._entry, self._exit = program[: program.index(_keep) + 1], program[exit:]
+        self._shared, self._rest = program[:cut], program[cut + 1 : exit]
         # In a list, torch does not take it for a further sub-module.
         self._first_reader = readers[:1]
         for number, reader in enumerate(readers):
@@ -171,13 +183,20 @@ class UNet(nn.Module):
         """UNetSD's own signature: latents (B, 4, F, h, w), t (B,) int64, features (B, tokens, 1024) -> noise."""
         return self.denoise(latents, self.time_table(t), self.text_context(features))
 
-    def denoise(self, latents: Tensor, time: Tensor, text: TextContext, prompts_at_once: int | None = None) -> Tensor:
+    def denoise(
+        self,
+        latents: Tensor,
+        time: Tensor,
+        text: TextContext,
+        prompts_at_once: int | None = None,
+        below: Below | None = None,
+    ) -> Tensor:
         """Return noise estimates (P, 4, F, h, w) for P prompts, in the weights' dtype.
 
         latents (B, 4, F, h, w), in any dtype, where P is a multiple of B and prompt i belongs to latents i modulo B:
         first all unconditional prompts, then all conditional ones. time: rows of time_table, one per latents or one for
         all. prompts_at_once (a multiple of B; all of them unless given): fewer take less memory; the numbers are equal
-        up to float tolerance.
+        up to float tolerance. below is filled for denoise_outermost.
         """
         at_once = prompts_at_once or len(text)
         x = latents.permute(0, 2, 3, 4, 1).to(self.out[2].weight.dtype).contiguous()
@@ -186,15 +205,45 @@ class UNet(nn.Module):
         for layer in self._shared:
             x = layer(x, start)
         hidden = reader.before_text(x)
-        results = []
+        results, deep = [], []
         for prompts in range(0, len(text), at_once):
             branch = Pass(time, text[prompts : prompts + at_once], list(start.kept))
             y = reader.after_text(x, hidden, branch)
             for layer in self._rest:
                 y = layer(y, branch)
+            if below is not None:
+                deep.append(y)
+            for layer in self._exit:
+                y = layer(y, branch)
             results.append(y)
-        result = torch.cat(results) if len(results) > 1 else results[0]
-        return result.permute(0, 4, 1, 2, 3)
+        if below is not None:
+            below.x = torch.cat(deep)
+        return torch.cat(results).permute(0, 4, 1, 2, 3)
+
+    def denoise_outermost(
+        self, latents: Tensor, time: Tensor, text: TextContext, prompts_at_once: int | None, below: Below
+    ) -> Tensor:
+        """As denoise, but only the outermost level runs, on what the last whole pass with this below computed under it.
+
+        An estimate, not the same numbers: what lies below changes little from one step to the next (DeepCache, Ma et
+        al. 2023, https://arxiv.org/abs/2312.00858). text may have lost its unconditional prompts since.
+        """
+        if below.x is None or len(below.x) < len(text):
+            raise ValueError("the outermost level needs a whole pass over these prompts before it")
+        at_once = prompts_at_once or len(text)
+        x = latents.permute(0, 2, 3, 4, 1).to(self.out[2].weight.dtype).contiguous()
+        start = Pass(time, text, [])
+        for layer in self._entry:
+            x = layer(x, start)
+        results = []
+        for prompts in range(0, len(text), at_once):
+            chosen = slice(prompts, prompts + at_once)
+            branch = Pass(time, text[chosen], list(start.kept))
+            y = below.x[-len(text) :][chosen]
+            for layer in self._exit:
+                y = layer(y, branch)
+            results.append(y)
+        return torch.cat(results).permute(0, 4, 1, 2, 3)
 
     def _res_blocks(self) -> list[ResBlock]:
         return [module for module in self.modules() if isinstance(module, ResBlock)]
