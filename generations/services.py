@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
@@ -52,7 +53,7 @@ def greeting() -> str:
 
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
-    return read_card(served_model())
+    return read_card(served_model(), turbo=bool(settings.TURBO_LORA))
 
 
 def submit(

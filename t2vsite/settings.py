@@ -235,6 +235,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 DEVICE = os.environ.get("DEVICE", "").strip() or "auto"
 if DEVICE not in {"auto", "cpu", "cuda"} and not (DEVICE.startswith("cuda:") and DEVICE[5:].isdigit()):
     raise ImproperlyConfigured(f"DEVICE must be auto, cpu, cuda or cuda:N, not {DEVICE!r}.")
+# A few-step LoRA in PEFT's format, a folder or file. Only workers read it; everybody else offers the preset turbo then.
+TURBO_LORA = os.environ.get("TURBO_LORA", "").strip()
 
 # --- chat -------------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class ModelCard:
     guidance_range: tuple[float, float] = (1.0, 30.0)
     size_multiple: int = LATENT_STRIDE
     upscale: int = 1
-    presets: tuple[str, ...] = tuple(PRESETS)
+    presets: tuple[str, ...] = tuple(name for name, preset in PRESETS.items() if not preset.lora)
 
     def spec(self, prompt: str, *, seed: int, **changes: Any) -> VideoSpec:
         """Return a validated spec from this card's defaults with changes; raises InvalidSpec.
@@ -89,8 +89,9 @@ class ModelCard:
             if type(value) is not int or not low <= value <= high or value % self.size_multiple:
                 raise InvalidSpec(side, f"{side} must be {legal}, not {value}.")
         fewest, most = self.steps_range
+        preset = PRESETS[spec.preset]
         # A preset with a better solver may need fewer steps than the range of exact begins with.
-        _whole("steps", spec.steps, min(fewest, PRESETS[spec.preset].steps(self.steps)), most)
+        _whole("steps", spec.steps, min(fewest, preset.steps(self.steps)), min(most, preset.most_steps))
         _number("guidance_scale", spec.guidance_scale, *self.guidance_range)
         _number("fps", spec.fps, 1, 60)
 
@@ -116,14 +117,16 @@ def _number(field: str, value: object, low: float, high: float) -> None:
         raise InvalidSpec(field, f"{field} must be a number from {low:g} to {high:g}, not {value}.")
 
 
-def read_card(model: str | Path = DEMO_MODEL) -> ModelCard:
+def read_card(model: str | Path = DEMO_MODEL, *, turbo: bool = False) -> ModelCard:
     """Return the card of a model folder, or upstream's card for a hub id whose folder is not on this machine.
 
+    turbo: the engine has a few-step LoRA, and so the preset of that name.
     Raises CheckpointError when the folder has a configuration.json that cannot be read.
     """
+    offered: dict[str, Any] = {"presets": tuple(PRESETS)} if turbo else {}
     path = Path(model) / "configuration.json"
     if not path.is_file():
-        return ModelCard(name=str(model))
+        return replace(ModelCard(name=str(model)), **offered)
     try:
         configuration = json.loads(path.read_text(encoding="utf-8"))
         max_frames = int(configuration["model"]["model_args"].get("max_frames", 16))
@@ -135,7 +138,7 @@ def read_card(model: str | Path = DEMO_MODEL) -> ModelCard:
         for name in ("frames", "width", "height", "steps"):
             if name in limits:
                 known[f"{name}_range"] = tuple(int(bound) for bound in limits[name])
-        card = ModelCard(**{"name": Path(model).name, "frames": max_frames, **known, **defaults})
+        card = ModelCard(**{"name": Path(model).name, "frames": max_frames, **known, **defaults, **offered})
         # A folder whose own defaults lie outside its limits would refuse every prompt.
         card.spec("", seed=0)
         return card

@@ -45,7 +45,9 @@ MODELSCOPE_COST = Cost(unet=4887.1, unet_outermost=488.3, text=45.1, decode=9955
 class Preset:
     """sampler: a name in modelscope/sampler.py. share: its steps as a share of the model's own.
 
-    guided: the share of the steps, from the noisiest on, that are guided. deep_every: every so many steps the whole
+    own_steps: instead of a share, the same for every model. guided: the share of the steps, from the noisiest on, that
+    are guided; with none, nothing but the estimate with the prompt is ever computed. lora: only with weights that the
+    operator supplies. deep_every: every so many steps the whole
     UNet runs. See Work for what the other steps leave out.
     """
 
@@ -53,12 +55,15 @@ class Preset:
     sentence: str
     sampler: str
     share: Fraction = Fraction(1)
+    own_steps: int | None = None
+    most_steps: int = 1000
     guided: Fraction = Fraction(1)
     deep_every: int = 1
+    lora: bool = False
 
     def steps(self, of_the_model: int) -> int:
         """Steps unless the request names its own; of_the_model: the steps that the model's makers take."""
-        return max(1, math.ceil(of_the_model * self.share))
+        return self.own_steps or max(1, math.ceil(of_the_model * self.share))
 
     def plan(self, steps: int) -> list[Work]:
         """What each of the steps computes, noisiest first."""
@@ -99,6 +104,15 @@ PRESETS: dict[str, Preset] = {
             "A quick look at what a prompt and a seed will give: coarse.",
             sampler="dpm_solver",
             share=Fraction(1, 5),
+        ),
+        Preset(
+            "turbo",
+            "Four steps with the operator's few-step LoRA; guidance and negative prompt have no effect.",
+            sampler="lcm",
+            own_steps=4,
+            most_steps=50,
+            guided=Fraction(0),
+            lora=True,
         ),
     )
 }

@@ -107,7 +107,7 @@ def test_the_outermost_level_needs_a_whole_pass_before_it(engine: ModelScopeEngi
 def test_a_step_without_guidance_keeps_the_difference_of_the_last_with_it(
     engine: ModelScopeEngine, spec: VideoSpec
 ) -> None:
-    latents, text, kept = engine.noise(spec), engine.text_context("", spec.prompt), Kept()
+    latents, text, kept = engine.noise(spec), engine.text_context("", spec.prompt), Kept(torch.Generator())
     [time] = engine.time_table([901])
 
     def estimate(work: Work) -> Tensor:

@@ -63,15 +63,15 @@ def exact_prediction(sample: Tensor, t: int, clean: Tensor, alphas: Tensor) -> T
     return (sample - alphas[t].sqrt() * clean) / (1 - alphas[t]).sqrt()
 
 
-@pytest.mark.parametrize("name", ["ddim", "dpm_solver"])
+@pytest.mark.parametrize("name", ["ddim", "dpm_solver", "lcm"])
 def test_every_sampler_finds_the_only_picture_there_is(name: str) -> None:
     alphas, clean, before = sampler.alphas_cumprod(), noise(), None
     sample = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     for t, t_prev in sampler.visits(name, 10):
         prediction = exact_prediction(sample, t, clean, alphas)
-        sample, before = sampler.advance(name, prediction, t, t_prev, sample, alphas, before)
+        sample, before = sampler.advance(name, prediction, t, t_prev, sample, alphas, before, noise)
     # DDIM as upstream stops at timestep 0, where 3 % of the noise is left.
-    assert float((sample - clean).abs().max()) < {"ddim": 0.2, "dpm_solver": 1e-9}[name]
+    assert float((sample - clean).abs().max()) < {"ddim": 0.2, "dpm_solver": 1e-9, "lcm": 1e-3}[name]
 
 
 @pytest.mark.parametrize("steps", [0, -1, 1000])

@@ -53,13 +53,13 @@ def use_card() -> None:
     """Web and bot validate against the card of the same engine."""
     from generations import services
 
-    services.read_card = lambda model: CARD  # type: ignore[assignment]
+    services.read_card = lambda model, turbo=False: CARD  # type: ignore[assignment]
 
 
 def use_engine(folder: Path) -> None:
     from generations import rendering
 
-    rendering.load_engine = lambda model, device: StandInEngine(folder)  # type: ignore[assignment]
+    rendering.load_engine = lambda *_: StandInEngine(folder)  # type: ignore[assignment]
     record = rendering._record
 
     @functools.wraps(record)

@@ -56,7 +56,7 @@ class StandInEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInEngine]:
     stand_in = StandInEngine()
-    monkeypatch.setattr(rendering, "load_engine", lambda model, device: stand_in)
+    monkeypatch.setattr(rendering, "load_engine", lambda *_: stand_in)
     rendering.engine.cache_clear()
     rendering.shutdown_due.clear()
     rendering.stop_pressed.clear()

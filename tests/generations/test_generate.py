@@ -20,8 +20,8 @@ from tests.generations.conftest import CARD, StandInEngine
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandInEngine:
     engine = StandInEngine()
-    monkeypatch.setattr(generate, "load_engine", lambda model, device: engine)
-    monkeypatch.setattr(generate, "read_card", lambda model: CARD)
+    monkeypatch.setattr(generate, "load_engine", lambda *_: engine)
+    monkeypatch.setattr(generate, "read_card", lambda model, turbo: CARD)
     monkeypatch.chdir(tmp_path)
     return engine
 
@@ -128,7 +128,7 @@ def test_an_empty_prompt_is_refused() -> None:
 def test_a_model_that_cannot_be_loaded_is_explained(
     error: Exception, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(model: str, device: str) -> None:
+    def broken(*_: str) -> None:
         raise error
 
     monkeypatch.setattr(generate, "load_engine", broken)

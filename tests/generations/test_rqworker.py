@@ -61,7 +61,7 @@ def test_three_prompts_in_a_row_load_the_model_once(
     engine: StandInEngine, queue: Queue, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[str] = []
-    monkeypatch.setattr(rendering, "load_engine", lambda model, device: loads.append(model) or engine)
+    monkeypatch.setattr(rendering, "load_engine", lambda model, *_: loads.append(model) or engine)
     rows = [make_row(user_id=number) for number in range(3)]
     for row in rows:
         tasks.ring(row)
@@ -139,7 +139,7 @@ def test_a_model_that_cannot_be_served_stops_the_start_before_any_job(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(model: str, device: str) -> None:
+    def broken(*_: str) -> None:
         raise error
 
     monkeypatch.setattr(rendering, "load_engine", broken)

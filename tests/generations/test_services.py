@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from rq import Queue
@@ -126,6 +127,15 @@ def test_steps_that_were_asked_for_win_over_the_presets(queue: Queue) -> None:
 def test_an_unknown_preset_is_refused_with_the_legal_names(queue: Queue) -> None:
     with pytest.raises(InvalidSpec, match=r"^preset must be exact, balanced, .* or \w+, not quick\.$"):
         submit(preset="quick")
+
+
+def test_turbo_may_be_chosen_once_the_operator_has_a_lora(queue: Queue, settings: LazySettings) -> None:
+    settings.TURBO_LORA = "/models/turbo"
+    row = submit(preset="turbo")
+    assert (row.preset, row.steps) == ("turbo", 4)
+    settings.TURBO_LORA = ""
+    with pytest.raises(InvalidSpec, match=r"^preset must be .*, not turbo\.$"):
+        submit(key="update 2", preset="turbo")
 
 
 def test_a_default_preset_that_is_gone_gives_way_to_exact(queue: Queue) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from generations.engine.modelscope import sampler
 from generations.engine.modelscope.autoencoder import decode
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
 from generations.engine.modelscope.device import Shrinking, choose_device, out_of_memory_told
+from generations.engine.modelscope.lora import with_lora
 from generations.engine.modelscope.operations import use_channels_last
 from generations.engine.modelscope.text_encoder import TextEncoder
 from generations.engine.modelscope.unet import Below, TextContext
 from generations.engine.modelscope.weights import Networks, load_networks
-from generations.engine.presets import PRESETS, Work
+from generations.engine.presets import PRESETS, Preset, Work
 
 BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
 TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
@@ -37,9 +39,17 @@ DECODE_FRAMES = (4, 2, 1)
 class ModelScopeEngine:
     """base.Engine on ModelScope's networks. Load one per process; use it from one thread."""
 
-    def __init__(self, model: str | Path, device: str = "auto", *, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        device: str = "auto",
+        turbo_lora: str | Path = "",
+        *,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         """Load a model folder. dtype: float32 on the CPU and float16 on CUDA unless given.
 
+        turbo_lora: a few-step LoRA (lora.py) for the preset turbo, which is refused without one.
         Raises CheckpointError with every fault of the folder, or EngineError (no such device, not enough memory).
         """
         self.device = choose_device(device)
@@ -52,6 +62,9 @@ class ModelScopeEngine:
             self.text_encoder = TextEncoder(networks.text_tower)
             for network in (networks.unet, networks.autoencoder):
                 use_channels_last(network)
+            self.turbo = with_lora(networks.unet, networks.configuration.unet, Path(turbo_lora)) if turbo_lora else None
+        if self.turbo is not None:
+            self.card = replace(self.card, presets=tuple(PRESETS))
         self.unet: Any = networks.unet
         self.autoencoder = networks.autoencoder
         if self.device.type == "cpu" and sum(weight.numel() for weight in self.unet.parameters()) < SMALL_NETWORK:
@@ -69,13 +82,14 @@ class ModelScopeEngine:
         # 1. Check inputs.
         self._check(specs)
         with out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG):
-            try:
-                return self._render(specs, on_step)
-            except NotFinite:
-                if self.dtype == torch.float32:
-                    raise
-            with self._full_precision():
-                return self._render(specs, on_step)
+            with self._weights_of(PRESETS[specs[0].preset]):
+                try:
+                    return self._render(specs, on_step)
+                except NotFinite:
+                    if self.dtype == torch.float32:
+                        raise
+                with self._full_precision():
+                    return self._render(specs, on_step)
 
     @torch.inference_mode()
     def _render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
@@ -88,19 +102,20 @@ class ModelScopeEngine:
         times = self.time_table([t for t, _ in visits])
 
         # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
-        latents = [self.noise(spec) for spec in specs]
+        kept = [Kept(torch.Generator("cpu").manual_seed(spec.seed)) for spec in specs]
+        latents = [self.noise(spec, own.generator) for spec, own in zip(specs, kept, strict=True)]
 
         # 5. Denoising loop; the preset says what each step computes, and earlier steps leave some of it for later ones.
         prompts_at_once = Shrinking(2, 1)
-        kept = [Kept() for _ in specs]
         steps = zip(visits, times, preset.plan(len(visits)), strict=True)
         for done, ((t, t_prev), time, work) in enumerate(steps, start=1):
             for index, spec in enumerate(specs):
                 prediction = self.estimate(
                     latents[index], time, texts[index], spec.guidance_scale, work, kept[index], prompts_at_once
                 )
+                more_noise = functools.partial(self.noise, spec, kept[index].generator)
                 latents[index], kept[index].before = sampler.advance(
-                    preset.sampler, prediction, t, t_prev, latents[index], self.alphas, kept[index].before
+                    preset.sampler, prediction, t, t_prev, latents[index], self.alphas, kept[index].before, more_noise
                 )
                 # Waits for the GPU, once per step: progress is true and a cancel takes effect.
                 _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
@@ -123,9 +138,12 @@ class ModelScopeEngine:
         table: Tensor = self.unet.time_table(torch.tensor(timesteps, device=self.device))
         return table.split(1)
 
-    def noise(self, spec: VideoSpec) -> Tensor:
-        """Return latents (1, 4, frames, height/8, width/8), float32: the seed's noise, the same on every machine."""
-        generator = torch.Generator("cpu").manual_seed(spec.seed)
+    def noise(self, spec: VideoSpec, generator: torch.Generator | None = None) -> Tensor:
+        """Return latents (1, 4, frames, height/8, width/8), float32: the seed's noise, the same on every machine.
+
+        generator: of the spec's seed, for more noise than the first; on the CPU.
+        """
+        generator = generator or torch.Generator("cpu").manual_seed(spec.seed)
         shape = (1, LATENT_CHANNELS, spec.frames, spec.height // LATENT_STRIDE, spec.width // LATENT_STRIDE)
         return torch.randn(shape, generator=generator).to(self.device)
 
@@ -143,8 +161,8 @@ class ModelScopeEngine:
         wanted = text if work.guided else text[1:]
         estimates = self.denoise(latents, time, wanted, prompts_at_once, kept.below, deep=work.deep)
         if not work.guided:
-            assert kept.difference is not None, "a plan begins with a guided step"
-            return sampler.guide_again(estimates, kept.difference, scale)
+            # A plan without any guided step is for weights that were trained to need none.
+            return estimates if kept.difference is None else sampler.guide_again(estimates, kept.difference, scale)
         unconditional, conditional = estimates.chunk(2)
         kept.difference = conditional - unconditional
         return sampler.guide(unconditional, conditional, scale)
@@ -211,6 +229,18 @@ class ModelScopeEngine:
             _require(bool(torch.isfinite(pixels).all()), "non-finite output of the autoencoder")
 
     @contextlib.contextmanager
+    def _weights_of(self, preset: Preset) -> Iterator[None]:
+        """Compute with the UNet that the preset is made for."""
+        own = self.unet
+        if preset.lora:
+            assert self.turbo is not None, "the card offers no preset whose weights are missing"
+            self.unet = self.turbo
+        try:
+            yield
+        finally:
+            self.unet = own
+
+    @contextlib.contextmanager
     def _full_precision(self) -> Iterator[None]:
         """Compute in float32 for a while. float16 weights come back from it as they were, bit for bit."""
         networks = (self.text_encoder.tower, self.unet, self.autoencoder)
@@ -261,8 +291,9 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Model
 
 @dataclass
 class Kept:
-    """What the steps of one spec leave for later ones."""
+    """What the steps of one spec leave for later ones; generator: of its noise."""
 
+    generator: torch.Generator
     before: sampler.Before | None = None
     difference: Tensor | None = None
     below: Below = field(default_factory=Below)

@@ -4,6 +4,7 @@ DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502). Upstream is Gau
 modelscope/models/multi_modal/video_synthesis/diffusion.py; tests hold both equal.
 DPM-Solver++ (Lu et al. 2022, https://arxiv.org/abs/2211.01095), the multistep solver of order 2, called 2M. Tests hold
 it equal to DPMSolverMultistepScheduler of diffusers.
+LCM (Luo et al. 2023, https://arxiv.org/abs/2310.04378) for networks distilled to few steps; likewise LCMScheduler.
 Notation of the first paper: alpha_t here is the cumulative product, called alphas_cumprod in most code.
 """
 
@@ -11,12 +12,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 BETA_START, BETA_END = 0.00085, 0.0120
+# Few-step training visits this many timesteps; inference picks some of them.
+LCM_TRAINING_STEPS = 50
+# As MCM runs its LoRAs. Upstream's sigma of the data, 0.5, is LCM's own.
+LCM_TIMESTEP_SCALING, LCM_SIGMA_DATA = 4.0, 0.5
 # Stands for "no noise left" where a timestep is expected; timestep 0 still has a little.
 CLEAN = -1
 
@@ -114,17 +120,55 @@ def dpm_solver_step(
     return (noise_prev / noise) * sample - signal_prev * math.expm1(-step) * target, Before(t, x0)
 
 
+def lcm_timesteps(steps: int, num_timesteps: int = 1000) -> list[tuple[int, int]]:
+    """Return (t, t_prev) for each step of LCM: some of those it was trained on, from the noisiest, to CLEAN."""
+    if not 1 <= steps <= LCM_TRAINING_STEPS:
+        raise ValueError(f"steps must be from 1 to {LCM_TRAINING_STEPS}, not {steps}")
+    stride = num_timesteps // LCM_TRAINING_STEPS
+    trained = [stride * k - 1 for k in range(LCM_TRAINING_STEPS, 0, -1)]
+    chosen = [*(trained[k * LCM_TRAINING_STEPS // steps] for k in range(steps)), CLEAN]
+    return list(itertools.pairwise(chosen))
+
+
+def lcm_step(prediction: Tensor, t: int, t_prev: int, sample: Tensor, alphas: Tensor, noise: Tensor) -> Tensor:
+    """Return the sample at t_prev: the clean one that the network leads to from t, with new noise (none for CLEAN).
+
+    The boundary condition's scalings make the answer the sample itself where t is 0. prediction, sample, alphas: as in
+    ddim_step; noise: standard normal, of their shape.
+    """
+    signal, sigma = _signal_and_noise(t, alphas)
+    x0 = (sample - sigma * prediction) / signal
+    scaled = t * LCM_TIMESTEP_SCALING
+    kept = LCM_SIGMA_DATA**2 / (scaled**2 + LCM_SIGMA_DATA**2)
+    clean = kept * sample + scaled / math.sqrt(scaled**2 + LCM_SIGMA_DATA**2) * x0
+    signal_prev, sigma_prev = _signal_and_noise(t_prev, alphas)
+    return signal_prev * clean + sigma_prev * noise
+
+
 def visits(sampler: str, steps: int, num_timesteps: int = 1000) -> list[tuple[int, int]]:
-    """Return (t, t_prev) for each step of the sampler "ddim" or "dpm_solver", noisiest first."""
-    return {"ddim": timesteps, "dpm_solver": solver_timesteps}[sampler](steps, num_timesteps)
+    """Return (t, t_prev) for each step of the sampler "ddim", "dpm_solver" or "lcm", noisiest first."""
+    every = {"ddim": timesteps, "dpm_solver": solver_timesteps, "lcm": lcm_timesteps}
+    return every[sampler](steps, num_timesteps)
 
 
 def advance(
-    sampler: str, prediction: Tensor, t: int, t_prev: int, sample: Tensor, alphas: Tensor, before: Before | None
+    sampler: str,
+    prediction: Tensor,
+    t: int,
+    t_prev: int,
+    sample: Tensor,
+    alphas: Tensor,
+    before: Before | None,
+    noise: Callable[[], Tensor],
 ) -> tuple[Tensor, Before | None]:
-    """Return the sample at t_prev, and what to hand in as before at the next step (None at the first)."""
+    """Return the sample at t_prev, and what to hand in as before at the next step (None at the first).
+
+    noise: draws new noise of the sample's shape; only "lcm" does.
+    """
     if sampler == "ddim":
         return ddim_step(prediction, t, t_prev, sample, alphas), None
+    if sampler == "lcm":
+        return lcm_step(prediction, t, t_prev, sample, alphas, noise()), None
     return dpm_solver_step(prediction, t, t_prev, sample, alphas, before)
 
 

@@ -33,15 +33,17 @@ class Command(BaseCommand):
         parser.add_argument("--size", metavar="WxH", help="pixels, as rendered")
         parser.add_argument("--steps", metavar="N")
         parser.add_argument("--guidance", metavar="X")
-        parser.add_argument("--preset", metavar="NAME", help=f"{', '.join(PRESETS)}; default: exact")
+        parser.add_argument(
+            "--preset", metavar="NAME", help=f"{', '.join(PRESETS)} (with TURBO_LORA only); default: exact"
+        )
         parser.add_argument("--out", type=Path, metavar="FILE", help="default: a new name in this folder")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            card = read_card(served_model())
+            card = read_card(served_model(), turbo=bool(settings.TURBO_LORA))
             spec = spec_from(options, card)
             target = target_from(options["out"], spec)
-            engine = load_engine(served_model(), settings.DEVICE)
+            engine = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA)
             [frames] = engine.render([spec], self.show_progress)
             facts = {**asdict(spec), "model": card.name, "licence": card.licence}
             video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
