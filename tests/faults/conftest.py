@@ -33,7 +33,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def template() -> Iterator[Template]:
     redis = bool(os.environ.get("REDIS_URL")) and shutil.which("redis-server") is not None
-    backend = Backend(os.environ.get("DATABASE_URL", ""), "redis" if redis else "valkey")
+    database, queue = os.environ.get("DATABASE_URL", ""), "redis" if redis else "valkey"
+    # tests.faults.run says it without meaning this very process.
+    backend = Backend(os.environ.get("FAULTS_DATABASE") or database, os.environ.get("FAULTS_QUEUE") or queue)
     with tempfile.TemporaryDirectory(prefix="t2v-") as folder, made_template(backend, Path(folder)) as template:
         yield template
 

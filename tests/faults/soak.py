@@ -19,6 +19,8 @@ from tests.faults.account import Account, count, settled
 from tests.faults.system import System
 
 PEOPLE = 80
+# Of the fault list, those that can strike at any moment.
+CHAPTERS = ("F1", "F2", "F4", "F5", "F6")
 PARTS = ("worker", "bot", "queue", "web")
 # A first video, and its memory, before anything is compared with it.
 WARM_UP = 20.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from telegram_bot.simulator import Simulator
 from tests.faults.account import settled
 from tests.faults.conftest import is_still_serving, settle
-from tests.faults.system import System
+from tests.faults.system import FULL_LENGTH, System
 
 EDIT = "editMessageMedia"
-WAIT = 5
+WAIT = 37 if FULL_LENGTH else 5
 
 
 def test_each_chat_ends_right_whatever_telegram_does_to_its_video(telegram: Simulator, system: System) -> None:
@@ -62,7 +62,7 @@ def test_everything_is_delivered_when_telegram_is_back(telegram: Simulator, syst
     for person in (1, 2, 3):
         telegram.say(person, f"cat {person} !seconds=1")
     system.wait_for(lambda: len(system.rows()) == 3, "all are accepted")
-    telegram.refuse_connections(6)
+    telegram.refuse_connections(system.lasting(6, 60))
     account = settle(system, 90)
     assert (account.accepted, account.videos) == (3, 3)
     is_still_serving(system)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from telegram_bot.simulator import Simulator
 from tests.faults.conftest import StartSystem, is_still_serving, settle
 
@@ -33,6 +35,7 @@ def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on
     system.start("second worker")
     account = settle(system)
     before = system.row(prompt)
+    time.sleep(system.lasting(0, 600))
     system.thaw("worker")
     system.wait_for(lambda: "Job OK" in system.log("worker") or not system.is_alive("worker"), "it has noticed")
     account = settle(system)
