@@ -9,8 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from generations import limits, services
-from generations.engine.card import InvalidSpec
-from generations.engine.presets import PRESETS
+from generations.engine.card import InvalidSpec, ModelCard
 from generations.models import Policy, Status
 from generations.services import Person
 
@@ -24,7 +23,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "greeting": "Hi!",
         "review": "auto",
         "default_preset": "exact",
-        "presets": list(PRESETS),
+        "presets": list(ModelCard().presets),
         "daily_limit": 50,
         "waiting_limit": 5,
         "queue_limit": 200,
