@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,8 @@ class ModelScopeEngine:
         times = self.time_table([t for t, _ in visits])
 
         # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
-        kept = [Kept(torch.Generator("cpu").manual_seed(spec.seed)) for spec in specs]
+        reuses = preset.deep_every > 1
+        kept = [Kept(torch.Generator("cpu").manual_seed(spec.seed), Below() if reuses else None) for spec in specs]
         latents = [self.noise(spec, own.generator) for spec, own in zip(specs, kept, strict=True)]
 
         # 5. Denoising loop; the preset says what each step computes, and earlier steps leave some of it for later ones.
@@ -294,9 +295,9 @@ class Kept:
     """What the steps of one spec leave for later ones; generator: of its noise."""
 
     generator: torch.Generator
+    below: Below | None = None
     before: sampler.Before | None = None
     difference: Tensor | None = None
-    below: Below = field(default_factory=Below)
 
 
 class NotFinite(EngineError):

@@ -84,7 +84,7 @@ class UNet(nn.Module):
         super().__init__()
         self.dim = dim
         time_dim = dim * 4
-        self.time_embed = nn.Sequential(nn.Linear(dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
+        self.time_embed: Any = nn.Sequential(nn.Linear(dim, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
 
         def attentions(channels: int, text_dim: int) -> list[nn.Module]:
             spatial = SpatialTransformer(channels, channels // head_dim, head_dim, text_dim)
@@ -110,10 +110,10 @@ class UNet(nn.Module):
                 encoder.append(Downsample(width))
                 kept.append(width)
                 scale /= 2
-        self.input_blocks = nn.ModuleList(encoder)
+        self.input_blocks: Any = nn.ModuleList(encoder)
 
         # 2. Middle.
-        self.middle_block = nn.ModuleList(
+        self.middle_block: Any = nn.ModuleList(
             [
                 ResBlock(channels, channels, time_dim),
                 *attentions(channels, context_dim),
@@ -134,10 +134,10 @@ class UNet(nn.Module):
                     block.append(Upsample(width))
                     scale *= 2
                 decoder.append(nn.ModuleList(block))
-        self.output_blocks = nn.ModuleList(decoder)
+        self.output_blocks: Any = nn.ModuleList(decoder)
 
         # 4. Head.
-        self.out = nn.Sequential(
+        self.out: Any = nn.Sequential(
             nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, out_dim, 3, padding=1)
         )
 
@@ -153,9 +153,9 @@ class UNet(nn.Module):
         for number, reader in enumerate(readers):
             reader.number = number
         column = 0
-        for block in self._res_blocks():
-            block.columns = slice(column, column + block.channels)
-            column += block.channels
+        for res_block in self._res_blocks():
+            res_block.columns = slice(column, column + res_block.channels)
+            column += res_block.channels
 
     # --- what is computed once
 
@@ -217,8 +217,8 @@ class UNet(nn.Module):
                 y = layer(y, branch)
             results.append(y)
         if below is not None:
-            below.x = torch.cat(deep)
-        return torch.cat(results).permute(0, 4, 1, 2, 3)
+            below.x = _joined(deep)
+        return _joined(results).permute(0, 4, 1, 2, 3)
 
     def denoise_outermost(
         self, latents: Tensor, time: Tensor, text: TextContext, prompts_at_once: int | None, below: Below
@@ -243,7 +243,7 @@ class UNet(nn.Module):
             for layer in self._exit:
                 y = layer(y, branch)
             results.append(y)
-        return torch.cat(results).permute(0, 4, 1, 2, 3)
+        return _joined(results).permute(0, 4, 1, 2, 3)
 
     def _res_blocks(self) -> list[ResBlock]:
         return [module for module in self.modules() if isinstance(module, ResBlock)]
@@ -303,11 +303,11 @@ class ResBlock(nn.Module):
         self.channels = out_channels
         # The columns of the time table that are this block's; UNet numbers them.
         self.columns = slice(0, out_channels)
-        self.in_layers = nn.ModuleList(
+        self.in_layers: Any = nn.ModuleList(
             [nn.GroupNorm(NORM_GROUPS, channels), nn.SiLU(), nn.Conv2d(channels, out_channels, 3, padding=1)]
         )
-        self.emb_layers = nn.ModuleList([nn.SiLU(), nn.Linear(time_dim, out_channels)])
-        self.out_layers = nn.ModuleList(
+        self.emb_layers: Any = nn.ModuleList([nn.SiLU(), nn.Linear(time_dim, out_channels)])
+        self.out_layers: Any = nn.ModuleList(
             [
                 nn.GroupNorm(NORM_GROUPS, out_channels),
                 nn.SiLU(),
@@ -315,11 +315,11 @@ class ResBlock(nn.Module):
                 nn.Conv2d(out_channels, out_channels, 3, padding=1),
             ]
         )
-        self.skip_connection = (
+        self.skip_connection: Any = (
             nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, kernel_size=1)
         )
         # Upstream's spelling.
-        self.temopral_conv = TemporalConvolutions(out_channels)
+        self.temopral_conv: Any = TemporalConvolutions(out_channels)
 
     def time_bias(self, embedding: Tensor) -> Tensor:
         """Return the first convolution's bias plus the time's shift, (T, C), of silu(time embedding) (T, n)."""
@@ -358,7 +358,9 @@ class TemporalConvolutions(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = x
-        for norm, *_, conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+        layers: Any
+        for layers in (self.conv1, self.conv2, self.conv3, self.conv4):
+            norm, *_, conv = layers
             h = temporal_convolution(group_norm(h, norm, len(x), silu=True), conv)
         return h.add_(x)
 
@@ -372,7 +374,7 @@ class SpatialTransformer(nn.Module):
         self.number = 0
         self.norm = nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, heads * head_dim)
-        self.transformer_blocks = nn.ModuleList([TransformerBlock(heads, head_dim, text_dim)])
+        self.transformer_blocks: Any = nn.ModuleList([TransformerBlock(heads, head_dim, text_dim)])
         self.proj_out = nn.Linear(channels, heads * head_dim)
 
     def forward(self, x: Tensor, now: Pass) -> Tensor:
@@ -403,7 +405,7 @@ class TemporalTransformer(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(NORM_GROUPS, channels, eps=1e-6)
         self.proj_in = nn.Conv1d(channels, heads * head_dim, kernel_size=1)
-        self.transformer_blocks = nn.ModuleList([TransformerBlock(heads, head_dim, heads * head_dim)])
+        self.transformer_blocks: Any = nn.ModuleList([TransformerBlock(heads, head_dim, heads * head_dim)])
         self.proj_out = nn.Conv1d(heads * head_dim, channels, kernel_size=1)
 
     def forward(self, x: Tensor, now: Pass) -> Tensor:
@@ -439,7 +441,7 @@ class Attention(nn.Module):
         self.to_q = nn.Linear(width, width, bias=False)
         self.to_k = nn.Linear(source_dim, width, bias=False)
         self.to_v = nn.Linear(source_dim, width, bias=False)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.to_out: Any = nn.ModuleList([nn.Linear(width, width)])
 
     def over_places(self, x: Tensor) -> Tensor:
         """Every place of a frame attends to all places of the frame."""
@@ -469,7 +471,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         gated = nn.ModuleDict({"proj": nn.Linear(width, 2 * FEED_FORWARD * width)})
-        self.net = nn.ModuleList([gated, nn.Identity(), nn.Linear(FEED_FORWARD * width, width)])
+        self.net: Any = nn.ModuleList([gated, nn.Identity(), nn.Linear(FEED_FORWARD * width, width)])
 
     def forward(self, x: Tensor) -> Tensor:
         hidden, gate = self.net[0]["proj"](x).chunk(2, dim=-1)
@@ -504,6 +506,11 @@ class Upsample(nn.Module):
 def _convolve(x: Tensor, layer: nn.Conv2d, bias: Tensor | None) -> Tensor:
     """Convolve every frame: x (B, F, H, W, C) -> (B, F, H', W', C')."""
     return convolution(x.flatten(0, 1), layer, bias).unflatten(0, x.shape[:2])
+
+
+def _joined(portions: list[Tensor]) -> Tensor:
+    """One tensor of all portions along the batch, without a copy when there is only one."""
+    return torch.cat(portions) if len(portions) > 1 else portions[0]
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
