@@ -78,7 +78,8 @@ def presets(result: dict[str, Any]) -> str:
         f"{result['model']}, seeds from {result['first_seed']}; {device['name']}, "
         f"{device['threads']} thread; torch {versions['torch']}, Python {versions['python']}; commit {result['commit']}"
     )
-    return f"{markdown(head, rows)}\n\n{below}"
+    timed = f"Seconds: median of {result['presets'][0]['timed']} prompts that were rendered with all presets in turn."
+    return f"{markdown(head, rows)}\n\n{below}. {timed}"
 
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {"presets_demo": presets}
