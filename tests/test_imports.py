@@ -38,7 +38,6 @@ MAY_IMPORT = {
         "generations.served",
         "generations.engine.base",
         "generations.engine.card",
-        "generations.engine.presets",
     },
     "telegram_bot.simulator": {"telegram_bot.simulator"},
     "telegram_bot.inbox": {"telegram_bot", "generations.models"},
