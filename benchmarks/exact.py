@@ -44,6 +44,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("guided-step", "B1 one guided step", (16, 32, 32), 50, "noise", 1e-4),
+    Benchmark("launches", "B1 kernel launches of one guided step", (16, 8, 8), 50, "latents", 1e-3, ("launches",)),
     Benchmark("clip", "B2 a whole small clip", (16, 8, 8), 50, "latents", 1e-3),
     Benchmark("text", "B3 text of one request", (1, 8, 8), 1, "features", 1e-4, ("seconds", "repeated")),
     Benchmark("decode", "B4 decoding 16 frames", (16, 32, 32), 1, "pixels", 1, ("seconds", "activations")),

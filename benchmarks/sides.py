@@ -90,6 +90,39 @@ def noise_estimate(before: Tensor, after: Tensor) -> Tensor:
     return (after.double() - kept * before.double()) / ((1 - a_prev) ** 0.5 - kept * (1 - a) ** 0.5)
 
 
+def stock_launches(work: Work) -> Result:
+    stock = StockPipeline(work.folder, work.device)
+    stock.load_unet()
+    latents, conditional, unconditional = work.latents, work.context(1), work.context(2)
+    return launches(lambda: stock.guided_step(latents, FIRST[0], conditional, unconditional, 50))
+
+
+@torch.inference_mode()
+def our_launches(work: Work) -> Result:
+    engine = ModelScopeEngine(work.folder, work.device)
+    latents, context = work.latents, torch.cat([work.context(2), work.context(1)]).to(engine.dtype)
+    text, [t] = engine.unet.text_context(context), engine.time_table([FIRST[0]])
+
+    def step() -> Tensor:
+        unconditional, conditional = engine.denoise(latents, t, text).chunk(2)
+        return sampler.ddim_step(sampler.guide(unconditional, conditional, 9.0), *FIRST, latents, engine.alphas)
+
+    return launches(step)
+
+
+def launches(step: Callable[[], Tensor]) -> Result:
+    """Kernels that one guided step starts on CUDA; on the CPU the operations that do not only look at memory anew."""
+    step()
+    with torch.profiler.profile() as profile:
+        result = step()
+    kernels = sum(event.device_type.name == "CUDA" for event in profile.events())
+    if not kernels:
+        views = ("view", "reshape", "expand", "permute", "transpose", "slice", "select", "as_strided", "unsqueeze")
+        names = [event.name.removeprefix("aten::") for event in profile.events() if event.name.startswith("aten::")]
+        kernels = sum(name not in views for name in names)
+    return {"launches": kernels}, {"latents": result}
+
+
 def stock_clip(work: Work) -> Result:
     stock = StockPipeline(work.folder, work.device)
     stock.load_unet()
@@ -195,6 +228,7 @@ def to_levels(pixels: Tensor) -> np.ndarray[Any, Any]:
 
 SIDES: dict[str, dict[str, Callable[[Work], Result]]] = {
     "guided-step": {"stock": stock_guided_step, "ours": our_guided_step},
+    "launches": {"stock": stock_launches, "ours": our_launches},
     "clip": {"stock": stock_clip, "ours": our_clip},
     "text": {"stock": stock_text, "ours": our_text},
     "decode": {"stock": stock_decode, "ours": our_decode},
