@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+import redis
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import limits, prompts, tasks
+from generations import attendance, limits, prompts, tasks
 from generations.engine.base import EXACT, MAX_SEED, EngineError
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
@@ -54,6 +55,14 @@ def greeting() -> str:
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
     return read_card(served_model(), turbo=bool(settings.TURBO_LORA))
+
+
+def nobody_renders() -> bool:
+    """Do prompts wait with no worker to take them? No, while that is not known."""
+    try:
+        return attendance.is_missing()
+    except redis.RedisError:
+        return False
 
 
 def submit(

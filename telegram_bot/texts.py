@@ -118,8 +118,11 @@ def held() -> str:
     return _("Waiting for an operator to approve it.")
 
 
-def queued(position: int, total: int) -> str:
-    return _("Queued, %(position)d of %(total)d") % {"position": position, "total": total}
+def queued(position: int, total: int, *, unattended: bool = False) -> str:
+    words = _("Queued, %(position)d of %(total)d") % {"position": position, "total": total}
+    if unattended:
+        words += ". " + _("The video model is not available right now. Your prompt is kept until it is.")
+    return words
 
 
 def rendering(percent: int) -> str:

@@ -35,6 +35,7 @@ MAY_IMPORT = {
         "generations.limits",
         "generations.prompts",
         "generations.tasks",
+        "generations.attendance",
         "generations.served",
         "generations.engine.base",
         "generations.engine.card",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 
+from generations import services
 from generations.models import Delivery, Generation, Status
 
 from .. import texts
@@ -30,14 +31,16 @@ class StatusEdit:
 # --- the status message
 
 
-def status_text(row: Generation, positions: dict[int, int]) -> str:
+def status_text(row: Generation, positions: dict[int, int], *, unattended: bool = False) -> str:
     match row.status:
         case Status.PENDING_REVIEW:
             return texts.held()
         case Status.RUNNING:
             return texts.rendering(row.progress)
     # A row that a worker has just taken has no place in the queue any more.
-    return texts.queued(positions[row.pk], len(positions)) if row.pk in positions else texts.rendering(0)
+    if row.pk not in positions:
+        return texts.rendering(0)
+    return texts.queued(positions[row.pk], len(positions), unattended=unattended)
 
 
 def before_announcing(pk: int) -> str:
@@ -69,10 +72,10 @@ def announced(pk: int, message_id: int | None, text: str) -> None:
 def stale_statuses() -> list[StatusEdit]:
     """Status messages to edit, the most awaited first."""
     rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
-    positions = Generation.objects.queue_positions()
+    positions, unattended = Generation.objects.queue_positions(), services.nobody_renders()
     edits = []
     for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress"):
-        text = status_text(row, positions)
+        text = status_text(row, positions, unattended=unattended)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
             edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))

@@ -118,7 +118,8 @@ def repair(folder: Path) -> None:
 def test_a_damaged_model_is_refused_and_the_prompt_waits_for_a_whole_one(
     telegram: Simulator, new_system: StartSystem, model: Path, damages: list[Damage]
 ) -> None:
-    system = new_system(engine="real", environment={"MODEL": str(model)})
+    soon = {} if FULL_LENGTH else {"generations.attendance.UNTAKEN": 2}
+    system = new_system(engine="real", environment={"MODEL": str(model)}, constants=soon)
     for file, spoil, _ in damages:
         spoil(model / file)
     system.start("queue", "bot")
@@ -137,6 +138,7 @@ def test_a_damaged_model_is_refused_and_the_prompt_waits_for_a_whole_one(
     assert not (model / "it-ran").exists(), "code from a weight file was run"
     assert system.rings() == 1
     assert [(row["status"], row["attempt"]) for row in system.rows()] == [("queued", 0)]
+    system.wait_for(lambda: NOT_AVAILABLE in telegram.bot_messages(1)[0].text, "the person is told")
 
     repair(model)
     system.start("worker")

