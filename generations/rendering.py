@@ -54,7 +54,7 @@ class WorkerStopping(RenderCancelled):
 def engine() -> Engine:
     """The model of this process, loaded on first use and never again."""
     started = time.monotonic()
-    loaded = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA)
+    loaded = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA, settings.ENGINE_ACCELERATION)
     logger.info("model loaded: %s in %.1f s", loaded.card.name, time.monotonic() - started)
     return loaded
 

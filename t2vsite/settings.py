@@ -235,6 +235,12 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 DEVICE = os.environ.get("DEVICE", "").strip() or "auto"
 if DEVICE not in {"auto", "cpu", "cuda"} and not (DEVICE.startswith("cuda:") and DEVICE[5:].isdigit()):
     raise ImproperlyConfigured(f"DEVICE must be auto, cpu, cuda or cuda:N, not {DEVICE!r}.")
+# How a worker runs the network: auto is graphs on CUDA, which fall back to off by themselves, and off on a CPU.
+ENGINE_ACCELERATION = os.environ.get("ENGINE_ACCELERATION", "").strip() or "auto"
+if ENGINE_ACCELERATION not in {"auto", "off", "graphs", "compile"}:
+    raise ImproperlyConfigured(
+        f"ENGINE_ACCELERATION must be auto, off, graphs or compile, not {ENGINE_ACCELERATION!r}."
+    )
 # A few-step LoRA in PEFT's format, a folder or file. Only workers read it; everybody else offers the preset turbo then.
 TURBO_LORA = os.environ.get("TURBO_LORA", "").strip()
 

@@ -18,6 +18,9 @@ MAX_SEED = 2**31 - 1
 # The preset of whoever chooses none: upstream's own sampler and steps. presets.py has them all.
 EXACT = "exact"
 
+# How a UNet may be run (ENGINE_ACCELERATION): auto is graphs on CUDA and off on the CPU.
+ACCELERATIONS = ("auto", "off", "graphs", "compile")
+
 # What people read when the operator has to act first.
 NOT_AVAILABLE = "The video model is not available right now."
 

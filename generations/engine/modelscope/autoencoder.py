@@ -20,6 +20,8 @@ from generations.engine.modelscope.upstream import upstream_module
 
 # Upstream's scale_factor: the diffusion model sees latents of about unit variance.
 LATENT_SCALE = 0.18215
+# Latent cells decoded at once: one frame of 256x256 pixels on the CPU, where more is not faster, and four on a GPU.
+CELLS_AT_ONCE = {"cpu": 32 * 32, "cuda": 4 * 32 * 32}
 
 
 def build_autoencoder(ddconfig: dict[str, Any]) -> nn.Module:
@@ -32,13 +34,22 @@ def build_autoencoder(ddconfig: dict[str, Any]) -> nn.Module:
     return network
 
 
-def decode(autoencoder: nn.Module, latents: Tensor, frames_at_once: int) -> Tensor:
+def portions(latents_shape: Sequence[int], device: str) -> list[int]:
+    """Return how many frames of latents (1, 4, F, h, w) to decode at once, and what to try when memory runs out.
+
+    The first follows from the size and the device alone, so the same request takes the same path every time.
+    """
+    _, _, frames, height, width = latents_shape
+    portion = min(frames, max(1, CELLS_AT_ONCE[device] // (height * width)))
+    return [portion >> halvings for halvings in range(portion.bit_length())]
+
+
+def decode(autoencoder: Any, latents: Tensor, frames_at_once: int) -> Tensor:
     """Return pixels (F, 3, H, W), float32, about -1..1, from latents (1, 4, F, h, w) in any dtype.
 
     Frames do not know of each other, so a smaller number at once takes less memory and gives the same pixels.
     """
-    weight = autoencoder.post_quant_conv.weight
-    frames = (latents[0].permute(1, 2, 3, 0) / LATENT_SCALE).to(weight.dtype)
+    frames = (latents[0].permute(1, 2, 3, 0) / LATENT_SCALE).to(autoencoder.post_quant_conv.weight.dtype)
     parts = [autoencoder.decoder(_convolve(part, autoencoder.post_quant_conv)) for part in frames.split(frames_at_once)]
     return torch.cat([part.float() for part in parts]).permute(0, 3, 1, 2)
 
@@ -50,14 +61,14 @@ class Decoder(nn.Module):
         super().__init__()
         channels = ch * ch_mult[-1]
         self.conv_in = nn.Conv2d(LATENT_CHANNELS, channels, 3, padding=1)
-        self.mid = nn.ModuleDict(
+        self.mid: Any = nn.ModuleDict(
             {
                 "block_1": ResnetBlock(channels, channels),
                 "attn_1": Attention(channels),
                 "block_2": ResnetBlock(channels, channels),
             }
         )
-        levels = []
+        levels: list[nn.Module] = []
         for level, factor in reversed(list(enumerate(ch_mult))):
             widths = [channels] + [ch * factor] * (num_res_blocks + 1)
             blocks = nn.ModuleList(map(ResnetBlock, widths, widths[1:]))
@@ -67,7 +78,7 @@ class Decoder(nn.Module):
                 parts["upsample"] = Upsample(channels)
             # Named from the largest size to the smallest, run the other way.
             levels.insert(0, nn.ModuleDict(parts))
-        self.up = nn.ModuleList(levels)
+        self.up: Any = nn.ModuleList(levels)
         self.norm_out = _norm(channels)
         self.conv_out = nn.Conv2d(channels, out_ch, 3, padding=1)
 

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from generations.engine.base import NOT_AVAILABLE, CheckpointError, EngineError, StepCallback, VideoSpec
 from generations.engine.card import LATENT_STRIDE, InvalidSpec, ModelCard, read_card
-from generations.engine.modelscope import sampler
-from generations.engine.modelscope.autoencoder import decode
+from generations.engine.modelscope import memory, sampler
+from generations.engine.modelscope.acceleration import Accelerated
+from generations.engine.modelscope.autoencoder import decode, portions
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
 from generations.engine.modelscope.device import Shrinking, choose_device, out_of_memory_told
 from generations.engine.modelscope.lora import with_lora
@@ -32,8 +33,6 @@ TOO_BIG = "This video needs more memory than the machine has. Please ask for few
 # A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves one
 # second per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s.
 SMALL_NETWORK = 20_000_000
-# Frames decoded at once, and what is tried when memory runs out. More than one gains nothing on the CPU.
-DECODE_FRAMES = (4, 2, 1)
 
 
 class ModelScopeEngine:
@@ -44,12 +43,14 @@ class ModelScopeEngine:
         model: str | Path,
         device: str = "auto",
         turbo_lora: str | Path = "",
+        acceleration: str = "auto",
         *,
         dtype: torch.dtype | None = None,
     ) -> None:
         """Load a model folder. dtype: float32 on the CPU and float16 on CUDA unless given.
 
         turbo_lora: a few-step LoRA (lora.py) for the preset turbo, which is refused without one.
+        acceleration: one of base.ACCELERATIONS (acceleration.py).
         Raises CheckpointError with every fault of the folder, or EngineError (no such device, not enough memory).
         """
         self.device = choose_device(device)
@@ -66,9 +67,11 @@ class ModelScopeEngine:
         if self.turbo is not None:
             self.card = replace(self.card, presets=tuple(PRESETS))
         self.unet: Any = networks.unet
+        self.accelerated = Accelerated(self.unet, acceleration, self.device)
         self.autoencoder = networks.autoencoder
         if self.device.type == "cpu" and sum(weight.numel() for weight in self.unet.parameters()) < SMALL_NETWORK:
             torch.set_num_threads(1)
+        self.configuration = networks.configuration
         self.num_timesteps = networks.configuration.num_timesteps
         self.alphas = sampler.alphas_cumprod(self.num_timesteps)
 
@@ -81,6 +84,7 @@ class ModelScopeEngine:
         """
         # 1. Check inputs.
         self._check(specs)
+        self._check_memory(specs[0])
         with out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG):
             with self._weights_of(PRESETS[specs[0].preset]):
                 try:
@@ -107,7 +111,7 @@ class ModelScopeEngine:
         latents = [self.noise(spec, own.generator) for spec, own in zip(specs, kept, strict=True)]
 
         # 5. Denoising loop; the preset says what each step computes, and earlier steps leave some of it for later ones.
-        prompts_at_once = Shrinking(2, 1)
+        prompts_at_once = self._prompts_at_once(specs[0])
         steps = zip(visits, times, preset.plan(len(visits)), strict=True)
         for done, ((t, t_prev), time, work) in enumerate(steps, start=1):
             for index, spec in enumerate(specs):
@@ -183,6 +187,8 @@ class ModelScopeEngine:
         the outermost level of the UNet runs, on what the last deep call with this below has left there.
         """
         ladder = prompts_at_once or Shrinking(len(text), 1)
+        if below is None and self.unet is self.accelerated.unet:
+            return ladder.attempt(lambda at_once: self.accelerated(latents, time, text, at_once).float())
         if deep:
             return ladder.attempt(lambda at_once: self.unet.denoise(latents, time, text, at_once, below).float())
         return ladder.attempt(lambda at_once: self.unet.denoise_outermost(latents, time, text, at_once, below).float())
@@ -194,7 +200,12 @@ class ModelScopeEngine:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return pixels (F, 3, H, W), float32, about -1..1, from latents (1, 4, F, h, w)."""
-        return Shrinking(*DECODE_FRAMES).attempt(lambda frames: decode(self.autoencoder, latents, frames))
+        ladder = Shrinking(*portions(latents.shape, self.device.type))
+        return ladder.attempt(lambda frames: decode(self.autoencoder, latents, frames))
+
+    def plan(self, spec: VideoSpec, requests: int = 1) -> memory.Plan:
+        """Return how many bytes the worker's weights take, and how many rendering so many such requests adds."""
+        return memory.plan((self.text_encoder.tower, self.unet, self.autoencoder), self.configuration, spec, requests)
 
     def ignored_text(self, prompt: str) -> str:
         """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
@@ -226,8 +237,17 @@ class ModelScopeEngine:
             first, second = self.predict(noise, self.num_timesteps - 1, together).chunk(2)
             _require(bool(torch.isfinite(first).all()), "non-finite output of the UNet")
             _require(_distance(first, second) > 0, "two prompts with one seed give the same prediction")
+            if self.accelerated.on:
+                self._try_acceleration(noise, together, torch.cat([first, second]))
             pixels = self.decode(noise[:, :, :1])
             _require(bool(torch.isfinite(pixels).all()), "non-finite output of the autoencoder")
+
+    def _try_acceleration(self, noise: Tensor, features: Tensor, accelerated: Tensor) -> None:
+        """Hold an accelerated estimate against a plain one, and leave the acceleration where they differ."""
+        [time] = self.time_table([self.num_timesteps - 1])
+        plain = self.unet.denoise(noise, time, self.unet.text_context(features)).float()
+        if _distance(accelerated, plain) > 0.05 * float(plain.std()):
+            self.accelerated.switch_off("its estimates are not those of the network")
 
     @contextlib.contextmanager
     def _weights_of(self, preset: Preset) -> Iterator[None]:
@@ -245,6 +265,7 @@ class ModelScopeEngine:
     def _full_precision(self) -> Iterator[None]:
         """Compute in float32 for a while. float16 weights come back from it as they were, bit for bit."""
         networks = (self.text_encoder.tower, self.unet, self.autoencoder)
+        self.accelerated.forget()
         try:
             for network in networks:
                 network.float()
@@ -253,6 +274,7 @@ class ModelScopeEngine:
         finally:
             for network in networks:
                 network.to(self.dtype)
+            self.accelerated.forget()
             self.text_encoder.features.cache_clear()
 
     def _check(self, specs: Sequence[VideoSpec]) -> None:
@@ -265,6 +287,21 @@ class ModelScopeEngine:
                 self.card.check(spec)
             except InvalidSpec as error:
                 raise EngineError(str(error), public_reason=str(error)) from error
+
+    def _prompts_at_once(self, spec: VideoSpec) -> Shrinking:
+        """Both prompts in one pass, where that fits."""
+        free = memory.free_memory(self.device)
+        return Shrinking(2, 1) if free is None or self.plan(spec).pair <= free else Shrinking(1)
+
+    def _check_memory(self, spec: VideoSpec) -> None:
+        """Refuse what does not fit, rather than let the system kill the worker over it."""
+        needed, free = self.plan(spec).least, memory.free_memory(self.device)
+        if free is not None and needed > free:
+            message = (
+                f"Not enough memory on {self.device} for {_size(spec)}: "
+                f"it takes {needed / 1e9:.2f} GB and {free / 1e9:.2f} GB are free"
+            )
+            raise EngineError(message, public_reason=TOO_BIG)
 
     def _to_frames(self, pixels: Tensor, spec: VideoSpec) -> npt.NDArray[np.uint8]:
         _require_finite(pixels, "decoded frames", spec)

@@ -43,7 +43,7 @@ class Command(BaseCommand):
             card = read_card(served_model(), turbo=bool(settings.TURBO_LORA))
             spec = spec_from(options, card)
             target = target_from(options["out"], spec)
-            engine = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA)
+            engine = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA, settings.ENGINE_ACCELERATION)
             [frames] = engine.render([spec], self.show_progress)
             facts = {**asdict(spec), "model": card.name, "licence": card.licence}
             video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
