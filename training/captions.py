@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
 
-from training.world import COLOURS, MOTIONS, SHAPES, Scene
+from training.world import BACKGROUNDS, COLOURS, MOTIONS, SHAPES, SIZES, Scene
 
 # Each reads after "a red circle". HELD_OUT phrasings are never trained on; they test whether other wordings work.
 MOTION_PHRASES: dict[str, tuple[str, ...]] = {
@@ -114,6 +115,23 @@ MOTION_PHRASES: dict[str, tuple[str, ...]] = {
         "zooming out",
         "shrinks",
     ),
+    "spin": (
+        "spinning",
+        "rotating",
+        "turning",
+        "spinning around",
+        "that spins",
+        "turning around",
+        "whirling",
+        "twirling",
+        "spinning in place",
+        "that rotates",
+        "revolving",
+        "that is turning",
+        "rotating clockwise",
+        "turning in place",
+        "spins",
+    ),
     "bounce": (
         "bouncing",
         "bouncing up and down",
@@ -155,6 +173,7 @@ HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
     "down": ("travelling down", "sinking to the bottom"),
     "grow": ("growing in size", "that is getting bigger"),
     "shrink": ("shrinking in size", "that is getting smaller"),
+    "spin": ("that is spinning", "rotating in place"),
     "bounce": ("that is bouncing", "hopping on the ground"),
     "still": ("staying still", "that is standing still"),
 }
@@ -165,11 +184,32 @@ COLOUR_WORDS: dict[str, tuple[str, ...]] = {
     "green": ("green",) * 4 + ("bright green",),
     "blue": ("blue",) * 4 + ("bright blue",),
     "purple": ("purple",) * 3 + ("violet", "bright purple"),
+    "pink": ("pink",) * 4 + ("bright pink",),
+    "white": ("white",) * 5,
 }
 SHAPE_WORDS: dict[str, tuple[str, ...]] = {
     "circle": ("circle", "circle", "circle", "ball", "ball", "disc", "dot"),
     "square": ("square", "square", "square", "square", "box", "block"),
     "triangle": ("triangle",),
+    "star": ("star",),
+}
+# Nothing said means black; every other background is always said.
+BACKGROUND_WORDS: dict[str, tuple[str, ...]] = {
+    "black": ("black",),
+    "white": ("white",),
+    "gray": ("gray", "grey"),
+    "navy": ("navy", "navy", "navy blue", "dark blue"),
+}
+BACKGROUND_PHRASES = (
+    "on a {} background", "on a {} background", "on a {} background", "on {}", "against a {} background", "over {}",
+    "in front of a {} background", "with a {} background", "against {}", "on a {} backdrop", "on the {} background",
+)  # fmt: skip
+BLACK_PHRASES = ("in the dark", "in space", "at night")
+# Nothing said means medium.
+SIZE_WORDS: dict[str, tuple[str, ...]] = {
+    "small": ("small", "small", "little", "tiny"),
+    "medium": ("medium", "medium-sized"),
+    "large": ("big", "big", "large", "huge", "giant"),
 }
 OPENINGS = (
     "", "", "", "", "", "", "a video of", "show me", "please show me", "could you show me", "can you make", "make",
@@ -177,43 +217,52 @@ OPENINGS = (
     "give me", "hello, please make", "make a video of", "hey, show", "i would like", "an image of", "a short film of",
 )  # fmt: skip
 ENDINGS = (
-    "", "", "", "", "", "", "", ".", "!", " please", ", please", " on a black background", " slowly", " quickly",
-    " in the dark", " across the screen", " on black", ", thanks", "?", " now", " for me", " in space", " smoothly",
+    "", "", "", "", "", "", "", "", ".", "!", " please", ", please", " slowly", " quickly", " across the screen",
+    ", thanks", "?", " now", " for me", " smoothly", " forever", ", thank you", " today",
 )  # fmt: skip
+# {background} is empty where nothing is said.
 FRAMES = (
-    "{a} {colour} {shape} {motion}",
-    "{a} {colour} {shape} {motion}",
-    "{a} {colour} {shape} {motion}",
-    "{a} {colour} {shape} {motion}",
-    "{a} {colour} {shape} is {motion}",
-    "{colour} {shape} {motion}",
-    "{a} {shape} {motion}, {colour}",
-    "{a} {shape} that is {colour}, {motion}",
-    "{motion}: {a} {colour} {shape}",
-    "{a} {size} {colour} {shape} {motion}",
+    "{a} {size} {colour} {shape} {motion} {background}",
+    "{a} {size} {colour} {shape} {motion} {background}",
+    "{a} {size} {colour} {shape} {motion} {background}",
+    "{a} {size} {colour} {shape} {background} {motion}",
+    "{a} {size} {colour} {shape} is {motion} {background}",
+    "{size} {colour} {shape} {motion} {background}",
+    "{a} {size} {shape} {motion} {background}, {colour}",
+    "{a} {size} {shape} that is {colour}, {motion} {background}",
+    "{motion}: {a} {size} {colour} {shape} {background}",
+    "{background} {a} {size} {colour} {shape} {motion}",
 )
-SIZES = ("big", "small", "large", "little", "tiny", "huge", "nice", "cute", "flat", "simple", "solid", "shiny")
+FILLERS = ("nice", "cute", "flat", "simple", "solid", "shiny", "lovely", "single")
 VOID = "?"
+
+
+ASPECTS = ("colour", "shape", "motion", "background", "size")
+CLASSES: dict[str, tuple[str, ...]] = {
+    "colour": tuple(COLOURS),
+    "shape": SHAPES,
+    "motion": MOTIONS,
+    "background": tuple(BACKGROUNDS),
+    "size": tuple(SIZES),
+}
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A prompt and what it says; VOID where it says nothing."""
+    """A prompt and what it says; VOID where it says nothing about the colour or the shape."""
 
     text: str
     colour: str
     shape: str
     motion: str
+    background: str = "black"
+    size: str = "medium"
 
     @property
-    def labels(self) -> tuple[int, int, int]:
-        """Indices into COLOURS, SHAPES and MOTIONS; -1 where the prompt says nothing."""
-        lists = (list(COLOURS), list(SHAPES), list(MOTIONS))
-        said = (self.colour, self.shape, self.motion)
-        colour, shape, motion = (
-            names.index(word) if word in names else -1 for names, word in zip(lists, said, strict=True)
-        )
-        return colour, shape, motion
+    def labels(self) -> tuple[int, ...]:
+        """Index into each of CLASSES, in the order of ASPECTS; -1 where the prompt says nothing."""
+        said = [(CLASSES[aspect], getattr(self, aspect)) for aspect in ASPECTS]
+        return tuple(names.index(word) if word in names else -1 for names, word in said)
 
 
 def caption(
@@ -234,22 +283,33 @@ def caption(
     elif chance(omit):
         shape, said_shape = pick(("shape", "thing", "object")), VOID
     motion = pick((HELD_OUT_PHRASES if held_out else MOTION_PHRASES)[scene.motion])
+    size = pick(SIZE_WORDS[scene.size]) if scene.size != "medium" or chance(0.08) else ""
+    if not plain and chance(0.12):
+        size = f"{size} {pick(FILLERS)}".strip()
+    background = ""
+    if scene.background != "black" or chance(0.3):
+        background = pick(BACKGROUND_PHRASES).format(pick(BACKGROUND_WORDS[scene.background]))
+        if scene.background == "black" and chance(0.3):
+            background = pick(BLACK_PHRASES)
     template = FRAMES[0] if plain else pick(FRAMES)
-    if motion.startswith("that") or motion in ("", "jumps", "bounces", "shrinks") or motion.split()[0] in _VERBS:
+    if motion.split(" ")[0] in _NO_PARTICIPLE:
         template = template.replace(" is {motion}", " {motion}").replace("{motion}: ", "")
         if "{motion}" not in template:
             template += " {motion}"
-    first = (colour or shape).strip()
-    text = template.format(
-        a="an" if first[0] in "aeiou" and "{size}" not in template else pick(("a", "a", "a", "the", "one")),
-        colour=colour, shape=shape, motion=motion, size=pick(SIZES),
-    )  # fmt: skip
+    if background and template.startswith("{background}"):
+        background += ","
+    article = pick(("a", "a", "a", "the", "one"))
+    text = template.format(a=article, size=size, colour=colour, shape=shape, motion=motion, background=background)
     if not plain:
         text = f"{pick(OPENINGS)} {text}{pick(ENDINGS)}"
-    text = " ".join(text.split()).replace(" ,", ",").strip(" ,")
+    text = re.sub(r"\ba (?=[aeiou])", "an ", " ".join(text.split()))
+    text = text.replace(" ,", ",").replace(" .", ".").replace(" !", "!").strip(" ,")
     if not plain and chance(0.3):
         text = text[0].upper() + text[1:]
-    return Caption(text, said_colour, said_shape, scene.motion)
+    elif not plain and chance(0.08):
+        text = text.upper()
+    return Caption(text, said_colour, said_shape, scene.motion, scene.background, scene.size)
 
 
-_VERBS = ("moves", "slides", "goes")
+# Phrases that cannot follow "is", or stand before a colon.
+_NO_PARTICIPLE = ("", "that", "moves", "slides", "goes", "jumps", "bounces", "shrinks", "spins")

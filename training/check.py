@@ -14,9 +14,10 @@ from training.scorer import Reading, read
 from training.sheet import contact_sheet
 from training.text import TextTower
 from training.upstream import Network
-from training.world import MOTIONS, random_scene
+from training.world import RELEASED, World, random_scene
 
-ASPECTS = ("colour", "shape", "motion")
+# What the released model can get wrong.
+ASPECTS = RELEASED.aspects
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Judged:
         return bool(getattr(self.wanted, aspect) == getattr(self.got, aspect))
 
 
-def prompts(seed: int, count: int, *, held_out: bool = False) -> list[Caption]:
+def prompts(
+    seed: int, count: int, world: World = RELEASED, *, held_out: bool = False, unseen: bool | None = None
+) -> list[Caption]:
     """Captions that name everything, all motions equally often."""
     random = torch.Generator().manual_seed(seed)
+    motions = world.motions
     return [
-        caption(random_scene(random, motion=MOTIONS[i % len(MOTIONS)]), random, held_out=held_out) for i in range(count)
+        caption(random_scene(random, world, motion=motions[i % len(motions)], unseen=unseen), random, held_out=held_out)
+        for i in range(count)
     ]
 
 
@@ -45,15 +50,15 @@ def share(judged: list[Judged], aspect: str) -> float:
 
 
 def sampling_check(
-    autoencoder: Network, tower: TextTower, *, seed: int, count: int
+    autoencoder: Network, tower: TextTower, world: World, *, seed: int, count: int
 ) -> Callable[[Network, Stage], None]:
     """Return a function that logs the shares right of `count` prompts and saves a contact sheet."""
 
     def check(unet: Network, stage: Stage) -> None:
-        wanted = prompts(seed, count)
+        wanted = prompts(seed, count, world)
         clips = sample(unet, autoencoder, tower, [item.text for item in wanted], seed=seed, steps=15)
-        judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
-        shares = ", ".join(f"{aspect} {share(judged, aspect):.0%}" for aspect in ASPECTS)
+        judged = [Judged(item, read(clip, world)) for item, clip in zip(wanted, clips, strict=True)]
+        shares = ", ".join(f"{aspect} {share(judged, aspect):.0%}" for aspect in world.aspects)
         wrong = [f"{item.wanted.motion}->{item.got.motion}" for item in judged if not item.right("motion")]
         stage.log(f"{count} prompts: {shares}; {' '.join(wrong)}")
         labels = [f"{item.wanted.text[:60]} | {item.got.colour} {item.got.shape} {item.got.motion}" for item in judged]

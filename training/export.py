@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,13 @@ import torch
 
 from training.text import CONTEXT, TOWER, VOCABULARY, WIDTH, TextTower
 from training.upstream import DDCONFIG, UNET_CONFIG
+from training.world import RELEASED as RELEASED_WORLD
+from training.world import World
 
 RELEASED = Path(__file__).resolve().parents[1] / "generations" / "engine" / "demo_model"
 MEGABYTE = 1024 * 1024
 LIMIT_MB = 15
 
-DRAWS = (
-    "One flat shape on black: a circle, square or triangle in red, orange, yellow, green, blue or purple that moves "
-    "left, right, up or down, grows, shrinks, bounces or stands still. Nothing else."
-)
 EXAMPLES = (
     "a red circle moving right",
     "a blue square growing",
@@ -28,9 +28,37 @@ EXAMPLES = (
     "a purple square moving to the left",
     "an orange triangle getting smaller",
 )
+DOES = {
+    "left": "moves left",
+    "right": "moves right",
+    "up": "moves up",
+    "down": "moves down",
+    "grow": "grows",
+    "shrink": "shrinks",
+    "spin": "spins",
+    "bounce": "bounces",
+    "still": "stands still",
+}
 
 
-def configuration(*, steps: int, guidance: float, frames: tuple[int, int] = (16, 16)) -> dict[str, Any]:
+def either(words: Sequence[str]) -> str:
+    """("red", "blue", "green") -> "red, blue or green"."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def draws(world: World) -> str:
+    """The sentence that tells people what to ask for."""
+    ground = f"a {either(world.backgrounds)} background" if len(world.backgrounds) > 1 else world.backgrounds[0]
+    sizes = f", {either(world.sizes)}," if len(world.sizes) > 1 else ""
+    return (
+        f"One flat shape on {ground}: a {either(world.shapes)}{sizes} in {either(world.colours)} that "
+        f"{either([DOES[motion] for motion in world.motions])}. Nothing else."
+    ).replace("moves left, moves right, moves up, moves down", "moves left, right, up or down")
+
+
+def configuration(
+    *, steps: int, guidance: float, frames: tuple[int, int] = (16, 16), world: World = RELEASED_WORLD
+) -> dict[str, Any]:
     """configuration.json: ModelScope's own keys, and ours under "text_to_video_bot"."""
     return {
         "framework": "pytorch",
@@ -77,8 +105,10 @@ def configuration(*, steps: int, guidance: float, frames: tuple[int, int] = (16,
             },
             "limits": {"frames": list(frames), "width": [64, 64], "height": [64, 64], "steps": [10, 50]},
             "upscale": 4,
-            "draws": DRAWS,
+            "draws": draws(world),
             "examples": list(EXAMPLES),
+            # For training.score: what the prompts may ask of this model.
+            "world": {name: list(words) for name, words in asdict(world).items()},
         },
     }
 
@@ -91,7 +121,7 @@ def average_state(run: Path) -> dict[str, torch.Tensor]:
     """The averaged UNet of the furthest stage there is."""
     for stage in ("clips", "images"):
         if (run / f"{stage}.pt").exists():
-            return torch.load(run / f"{stage}.pt", weights_only=True)["average"]
+            return torch.load(run / f"{stage}.pt", map_location="cpu", weights_only=True)["average"]
     raise SystemExit(f"{run} holds no trained UNet yet.")
 
 
@@ -99,9 +129,9 @@ def export(run: Path, folder: Path, *, steps: int, guidance: float, frames: tupl
     """Write configuration.json and the three weight files; return their size in bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     unet = half(average_state(run))
-    autoencoder = torch.load(run / "autoencoder_folded.pt", weights_only=True)
+    autoencoder = torch.load(run / "autoencoder_folded.pt", map_location="cpu", weights_only=True)
     tower = TextTower()
-    saved = torch.load(run / "text.pt", weights_only=True)["model"]
+    saved = torch.load(run / "text.pt", map_location="cpu", weights_only=True)["model"]
     tower.load_state_dict({name[2:]: value for name, value in saved.items() if name.startswith("0.")})
     text = half(tower.full_state())
     # 49408 rows of which all but some two hundred are zero: sparse, 0.1 MB instead of 12.6.
@@ -115,7 +145,9 @@ def export(run: Path, folder: Path, *, steps: int, guidance: float, frames: tupl
     }
     for name, state in files.items():
         torch.save(state, folder / name)
-    text_file = json.dumps(configuration(steps=steps, guidance=guidance, frames=frames), indent=2) + "\n"
+    world = World(**{name: tuple(words) for name, words in json.loads((run / "world.json").read_text()).items()})
+    described = configuration(steps=steps, guidance=guidance, frames=frames, world=world)
+    text_file = json.dumps(described, indent=2) + "\n"
     (folder / "configuration.json").write_text(text_file, encoding="utf-8")
     return sum((folder / name).stat().st_size for name in [*files, "configuration.json"])
 

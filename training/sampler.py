@@ -9,7 +9,7 @@ import torch
 from training.clips import decode
 from training.fast_unet import FastUNet
 from training.text import TextTower, tokens
-from training.upstream import Network, alphas_cumprod
+from training.upstream import Network, alphas_cumprod, short_floats
 from training.world import FRAMES
 
 
@@ -30,22 +30,23 @@ def sample(
     """Return clips (n, frames, 3, 64, 64) in -1..1; clip i is drawn from seed + i."""
     fast = FastUNet(unet)
     alphas = alphas_cumprod()
+    device = next(unet.parameters()).device
     stride = 1000 // steps
     times = [1 + stride * i for i in reversed(range(steps))]
     clips = []
     for first in range(0, len(prompts), batch):
         part = list(prompts[first : first + batch])
-        text = tower(tokens([*part, ""]))
+        text = tower(tokens([*part, ""]).to(device))
         text = torch.cat([text[:-1], text[-1:].expand(len(part), -1, -1)])
         x = torch.cat(
             [
                 torch.randn(1, 4, frames, 8, 8, generator=torch.Generator().manual_seed(seed + first + i))
                 for i in range(len(part))
             ]
-        )
+        ).to(device)
         for t in times:
-            with torch.autocast("cpu", torch.bfloat16):
-                noise, _ = fast(x.repeat(2, 1, 1, 1, 1), torch.full((2 * len(part),), t), text, temporal)
+            with short_floats():
+                noise, _ = fast(x.repeat(2, 1, 1, 1, 1), torch.full((2 * len(part),), t, device=device), text, temporal)
             wanted, empty = noise.chunk(2)
             noise = empty + guidance * (wanted - empty)
             now, then = float(alphas[t]), float(alphas[max(t - stride, 0)])

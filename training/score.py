@@ -7,26 +7,31 @@ that went through the model's own autoencoder, which is the most any text could 
 from __future__ import annotations
 
 import argparse
+import csv
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from training.captions import Caption
-from training.check import ASPECTS, Judged, prompts, share
+from generations.engine.presets import PRESETS
+from training.captions import CLASSES, Caption
+from training.check import Judged, prompts, share
 from training.clips import decode, encode
 from training.export import RELEASED
+from training.released import load_autoencoder, load_world
 from training.scorer import neatness, read
 from training.sheet import contact_sheet
-from training.upstream import Network, build_autoencoder
-from training.world import COLOURS, MOTIONS, SHAPES, random_scene, render
+from training.world import World, random_scene, render
 
 # Training with seed 1 draws from seeds below 10 million and from 1,010,000,000 on; scores use their own.
 SEED = 910_000_000
-CLASSES = {"colour": tuple(COLOURS), "shape": SHAPES, "motion": MOTIONS}
+HAND_WRITTEN = Path(__file__).with_name("hand_written.tsv")
+# No token of these is in any training caption.
+UNKNOWN_WORDS = ("elegant", "wooden", "delicious", "yesterday", "friendly", "electric", "grandmother", "purring")
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Job:
     model: Path
     prompts: tuple[str, ...]
     seeds: tuple[int, ...]
-    changes: dict[str, float]
+    changes: dict[str, Any]
     threads: int
 
 
@@ -59,7 +64,7 @@ def render_all(
     texts: Sequence[str],
     seeds: Sequence[int],
     *,
-    changes: dict[str, float],
+    changes: dict[str, Any],
     processes: int,
 ) -> tuple[torch.Tensor, float]:
     """Share the prompts out over processes, one thread each: on few cores faster than one process with all of them."""
@@ -77,38 +82,32 @@ def render_all(
     return clips, sum(seconds for _part, seconds in done) / len(done)
 
 
-def judge_renderings(count: int, seed: int, through: Callable[[torch.Tensor], torch.Tensor]) -> list[Judged]:
+def judge_renderings(
+    world: World, count: int, seed: int, through: Callable[[torch.Tensor], torch.Tensor]
+) -> list[Judged]:
     """Read rendered scenes, each sent through a function first."""
     random = torch.Generator().manual_seed(seed)
     judged = []
-    for _ in range(count):
-        scene = random_scene(random)
+    for i in range(count):
+        scene = random_scene(random, world, motion=world.motions[i % len(world.motions)])
         clip = through(render(scene))
-        wanted = Caption("", scene.colour, scene.shape, scene.motion)
-        judged.append(Judged(wanted, read(clip), neatness(clip, scene.shape)))
+        wanted = Caption("", scene.colour, scene.shape, scene.motion, scene.background, scene.size)
+        judged.append(Judged(wanted, read(clip, world), neatness(clip, scene.shape)))
     return judged
 
 
-def load_autoencoder(model: Path) -> Network:
-    """The model folder's autoencoder, with its encoder."""
-    saved = torch.load(model / "VQGAN_autoencoder.pth", weights_only=True)["state_dict"]
-    autoencoder = build_autoencoder()
-    autoencoder.load_state_dict({name.removeprefix("first_stage_model."): v.float() for name, v in saved.items()})
-    return autoencoder.eval()
-
-
-def line(name: str, judged: Sequence[Judged]) -> str:
-    """One line: shares right per aspect, and all three at once."""
-    shares = [f"{aspect} {share(list(judged), aspect):.1%}" for aspect in ASPECTS]
-    everything = sum(all(item.right(aspect) for aspect in ASPECTS) for item in judged) / len(judged)
+def line(name: str, judged: Sequence[Judged], world: World) -> str:
+    """One line: shares right per aspect, and all of them at once."""
+    shares = [f"{aspect} {share(list(judged), aspect):.1%}" for aspect in world.aspects]
+    everything = sum(all(item.right(aspect) for aspect in world.aspects) for item in judged) / len(judged)
     outlines = sum(item.outline for item in judged) / len(judged)
-    return f"{name} ({len(judged)}): {', '.join(shares)}, all three {everything:.1%}, outlines {outlines:.3f}"
+    return f"{name} ({len(judged)}): {', '.join(shares)}, all {everything:.1%}, outlines {outlines:.3f}"
 
 
-def table(judged: Sequence[Judged]) -> str:
+def table(judged: Sequence[Judged], world: World) -> str:
     """Markdown table: every class with its share right and what it was taken for."""
     rows = ["| aspect | asked for | right | of | taken for |", "|---|---|---|---|---|"]
-    for aspect in ASPECTS:
+    for aspect in world.aspects:
         for name in CLASSES[aspect]:
             asked = [item for item in judged if getattr(item.wanted, aspect) == name]
             if asked:
@@ -119,12 +118,45 @@ def table(judged: Sequence[Judged]) -> str:
     return "\n".join(rows)
 
 
+def with_unknown_words(wanted: Sequence[Caption], seed: int) -> list[Caption]:
+    """Put one or two words that the model was never taught into each prompt: they should change nothing."""
+    random = torch.Generator().manual_seed(seed)
+    changed = []
+    for item in wanted:
+        words = item.text.split()
+        for _ in range(int(torch.randint(1, 3, (), generator=random))):
+            place = int(torch.randint(len(words) + 1, (), generator=random))
+            words.insert(place, UNKNOWN_WORDS[int(torch.randint(len(UNKNOWN_WORDS), (), generator=random))])
+        changed.append(replace(item, text=" ".join(words)))
+    return changed
+
+
+def hand_written(world: World) -> list[Caption]:
+    """The prompts of hand_written.tsv that ask for nothing outside a world."""
+    with HAND_WRITTEN.open(encoding="utf-8", newline="") as file:
+        listed = [Caption(**row) for row in csv.DictReader(file, delimiter="\t")]
+    return [item for item in listed if world.has(item.colour, item.shape, item.motion, item.background, item.size)]
+
+
+def chosen_prompts(arguments: argparse.Namespace, world: World) -> list[Caption]:
+    if arguments.hand_written:
+        return hand_written(world)
+    unseen = True if arguments.unseen_pairs else None
+    wanted = prompts(arguments.seed, arguments.prompts, world, held_out=arguments.held_out, unseen=unseen)
+    return with_unknown_words(wanted, arguments.seed) if arguments.unknown_words else wanted
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=RELEASED, help="model folder")
     parser.add_argument("--prompts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--held-out", action="store_true", help="phrasings that no training caption used")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--held-out", action="store_true", help="phrasings that no training caption used")
+    which.add_argument("--unseen-pairs", action="store_true", help="colours and shapes never trained on together")
+    which.add_argument("--unknown-words", action="store_true", help="words strewn in that no training caption used")
+    which.add_argument("--hand-written", action="store_true", help="the prompts of training/hand_written.tsv")
+    parser.add_argument("--preset", choices=PRESETS, help="instead of the one that nobody has to ask for")
     parser.add_argument("--guidance", type=float, help="instead of the folder's own default")
     parser.add_argument("--steps", type=int, help="likewise")
     parser.add_argument("--frames", type=int, help="likewise")
@@ -133,24 +165,35 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.processes)
 
-    truth = judge_renderings(200, arguments.seed + 1, lambda clip: clip)
-    print(line("exact renderings", truth), flush=True)
-    if not all(item.right(aspect) for item in truth for aspect in ASPECTS):
+    world = load_world(arguments.model)
+    truth = judge_renderings(world, 200, arguments.seed + 1, lambda clip: clip)
+    print(line("exact renderings", truth, world), flush=True)
+    if not all(item.right(aspect) for item in truth for aspect in world.aspects):
         raise SystemExit("The reader misreads exact renderings; its figures would mean nothing.")
     autoencoder = load_autoencoder(arguments.model)
-    ceiling = judge_renderings(48, arguments.seed + 2, lambda clip: decode(autoencoder, encode(autoencoder, clip)))
-    print(line("renderings through the autoencoder", ceiling), flush=True)
+    ceiling = judge_renderings(
+        world, 48, arguments.seed + 2, lambda clip: decode(autoencoder, encode(autoencoder, clip))
+    )
+    print(line("renderings through the autoencoder", ceiling, world), flush=True)
 
-    wanted = prompts(arguments.seed, arguments.prompts, held_out=arguments.held_out)
-    changes = {"guidance_scale": arguments.guidance, "steps": arguments.steps, "frames": arguments.frames}
+    wanted = chosen_prompts(arguments, world)
+    changes = {
+        "guidance_scale": arguments.guidance, "steps": arguments.steps, "frames": arguments.frames,
+        "preset": arguments.preset,
+    }  # fmt: skip
     clips, seconds = render_all(
         arguments.model, [item.text for item in wanted], [arguments.seed + i for i in range(len(wanted))],
         changes={name: value for name, value in changes.items() if value is not None}, processes=arguments.processes,
     )  # fmt: skip
-    judged = [Judged(item, read(clip), neatness(clip, item.shape)) for item, clip in zip(wanted, clips, strict=True)]
-    print(line("model", judged))
+    judged = [
+        Judged(item, read(clip, world), neatness(clip, item.shape)) for item, clip in zip(wanted, clips, strict=True)
+    ]
+    print(line("model", judged, world))
+    for item in judged:
+        if not all(item.right(aspect) for aspect in world.aspects):
+            print(f"  wrong: {item.wanted.text} -> {item.got}")
     print(f"{seconds:.2f} s per clip on one thread, {arguments.processes} at a time\n")
-    print(table(judged))
+    print(table(judged, world))
     if arguments.sheet:
         contact_sheet(arguments.sheet, clips[:16], [item.text for item in wanted[:16]])
 

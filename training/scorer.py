@@ -1,25 +1,47 @@
-"""Reads colour, shape and motion off a clip with plain arithmetic: no network judges the network."""
+"""Reads a clip with plain arithmetic: no network judges the network."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
-from training.world import COLOURS, MOTIONS, SHAPES, SQUARE_HALF, TRIANGLE_CIRCUMRADIUS, Scene, draw, path
+from training.world import (
+    BACKGROUNDS,
+    COLOURS,
+    RELEASED,
+    SIZES,
+    SQUARE_HALF,
+    STAR_DENT,
+    STAR_TIP,
+    TRIANGLE_CIRCUMRADIUS,
+    TURN,
+    Scene,
+    World,
+    coverage,
+    path,
+)
 
-# Brightness (0..1, strongest channel) from which a pixel belongs to the object.
-LIT = 0.35
-# An object smaller than this many pixels is no object (the smallest rendered one covers 78).
-SMALLEST = 30
+# How far (0..1, the channel that differs most) a pixel is from the background to belong to the object: this share of
+# the distance of the object's own colour.
+LIT = 0.5
+# An object's colour is at least so far from the background; below, there is only noise.
+FAINTEST = 0.15
+# An object smaller than this many pixels is no object (the smallest rendered one covers 70).
+FEWEST = 30
 MISSING = "nothing"
 # Area of each shape of size 1.
 AREA = {
     "circle": math.pi,
     "square": (2 * SQUARE_HALF) ** 2,
     "triangle": 3 * math.sqrt(3) / 4 * TRIANGLE_CIRCUMRADIUS**2,
+    "star": 5 * STAR_TIP * STAR_DENT * math.sin(math.pi / 5),
 }
+# A turn by this looks like none.
+SYMMETRY = {"circle": 0.0, "square": math.pi / 2, "triangle": 2 * math.pi / 3, "star": 2 * math.pi / 5}
+ANGLES = 24
 
 
 @dataclass(frozen=True)
@@ -29,71 +51,128 @@ class Reading:
     colour: str
     shape: str
     motion: str
+    background: str
+    size: str
 
 
-def read(clip: torch.Tensor) -> Reading:
-    """Read a clip (frames, 3, 64, 64) in -1..1."""
+@dataclass(frozen=True)
+class Outlines:
+    """Every frame's object. mask (n, 64, 64) 0 or 1; the rest (n,); frames without an object are not seen."""
+
+    mask: torch.Tensor
+    x: torch.Tensor
+    y: torch.Tensor
+    area: torch.Tensor
+    seen: torch.Tensor
+
+
+def read(clip: torch.Tensor, world: World = RELEASED) -> Reading:
+    """Read a clip (frames, 3, 64, 64) in -1..1 as the nearest of what there is in a world; of backgrounds, any."""
     rgb = (clip + 1) / 2
-    lit = rgb.amax(dim=1)
-    mask = (lit > LIT).float()
+    back = _border(rgb)
+    background = _nearest(back.mean(dim=0), BACKGROUNDS)
+    found = outlines(clip)
+    if found.seen.float().mean() < 0.75:
+        return Reading(MISSING, MISSING, MISSING, background, MISSING)
+    shape, turns = _shape(found, world)
+    motion = _motion(found, shape, turns, world)
+    inside = _core(rgb, back) * found.seen[:, None, None]
+    colour = (rgb * inside[:, None]).sum(dim=(0, 2, 3)) / inside.sum().clamp(min=1)
+    radius = float((found.area[found.seen] / AREA[shape]).sqrt().mean())
+    size = "medium" if motion in ("grow", "shrink") else min(SIZES, key=lambda name: abs(SIZES[name] - radius))
+    return Reading(_nearest(colour, {name: COLOURS[name] for name in world.colours}), shape, motion, background, size)
+
+
+def _border(rgb: torch.Tensor) -> torch.Tensor:
+    """The background of each frame (n, 3): the median of its outermost two pixels."""
+    edge = [rgb[:, :, :2].flatten(2), rgb[:, :, -2:].flatten(2), rgb[..., :2].flatten(2), rgb[..., -2:].flatten(2)]
+    return torch.cat(edge, dim=2).median(dim=2).values
+
+
+def _nearest(colour: torch.Tensor, palette: dict[str, tuple[int, int, int]]) -> str:
+    names = list(palette)
+    return names[int((torch.tensor([palette[name] for name in names]) / 255 - colour).square().sum(dim=1).argmin())]
+
+
+def _contrast(rgb: torch.Tensor, back: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each pixel's distance from the background (n, 64, 64), and the object's own (n,)."""
+    distance = (rgb - back[:, :, None, None]).abs().amax(dim=1)
+    # The strongest few pixels: the inside of even the smallest object.
+    return distance, distance.flatten(1).topk(20, dim=1).values[:, -1]
+
+
+def _core(rgb: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
+    """1 where the object's own colour shows, without its rim; (n, 64, 64)."""
+    distance, own = _contrast(rgb, back)
+    return (distance > 0.8 * own[:, None, None]).float()
+
+
+def outlines(clip: torch.Tensor) -> Outlines:
+    """Find the object in every frame of a clip (frames, 3, 64, 64) in -1..1."""
+    rgb = (clip + 1) / 2
+    distance, own = _contrast(rgb, _border(rgb))
+    mask = (distance > (LIT * own).clamp(min=LIT * FAINTEST)[:, None, None]).float()
     area = mask.sum(dim=(1, 2))
-    seen = area >= SMALLEST
-    if seen.float().mean() < 0.75:
-        return Reading(MISSING, MISSING, MISSING)
-    return Reading(_colour(rgb[seen], lit[seen]), _shape(mask[seen]), _motion(mask, area, seen))
+    grid = torch.arange(mask.shape[-1]) + 0.5
+    x = (mask.sum(dim=1) * grid).sum(dim=1) / area.clamp(min=1)
+    y = (mask.sum(dim=2) * grid).sum(dim=1) / area.clamp(min=1)
+    return Outlines(mask, x, y, area, (area >= FEWEST) & (own > FAINTEST))
 
 
-def _colour(rgb: torch.Tensor, lit: torch.Tensor) -> str:
-    """The named colour nearest to the object's mean colour, both at full brightness."""
-    inside = (lit > 0.5 * lit.amax(dim=(1, 2), keepdim=True)).unsqueeze(1)
-    mean = (rgb * inside).sum(dim=(0, 2, 3)) / inside.sum()
-    names = list(COLOURS)
-    palette = torch.tensor([COLOURS[name] for name in names]) / 255
-    palette = palette / palette.amax(dim=1, keepdim=True)
-    return names[int((palette - mean / mean.amax()).square().sum(dim=1).argmin())]
+def _shape(found: Outlines, world: World) -> tuple[str, torch.Tensor]:
+    """The shape whose rendering overlaps best, and each frame's turn in radians (n,), modulo its symmetry."""
+    best = {shape: _overlap(found, shape) for shape in world.shapes}
+    shape = max(world.shapes, key=lambda name: float(best[name][0].mean()))
+    turns = torch.zeros(len(found.area))
+    turns[found.seen] = best[shape][1]
+    return shape, turns
 
 
-def _shape(mask: torch.Tensor) -> str:
-    """The shape whose rendering overlaps best."""
-    return max(SHAPES, key=lambda shape: _overlap(mask, shape))
-
-
-def _overlap(mask: torch.Tensor, shape: str) -> float:
-    """Intersection over union with an exact rendering of the same centre and area, mean over frames."""
-    x, y = _centre(mask)
-    places = torch.stack([x, y, (mask.sum(dim=(1, 2)) / AREA[shape]).sqrt()], dim=1)
-    cover = (draw(places, shape, "orange")[:, 0] + 1) / 2
-    both, either = torch.minimum(cover, mask).sum(dim=(1, 2)), torch.maximum(cover, mask).sum(dim=(1, 2))
-    return float((both / either).mean())
+def _overlap(found: Outlines, shape: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Per seen frame: intersection over union with an exact rendering of the same centre and area, and its turn."""
+    mask, n = found.mask[found.seen], int(found.seen.sum())
+    size = (found.area[found.seen] / AREA[shape]).sqrt()
+    angles = torch.arange(ANGLES if SYMMETRY[shape] else 1) * SYMMETRY[shape] / ANGLES
+    places = torch.stack([found.x[found.seen], found.y[found.seen], size], dim=1).repeat_interleave(len(angles), dim=0)
+    cover = coverage(torch.cat([places, angles.repeat(n)[:, None]], dim=1), shape).view(n, len(angles), *mask.shape[1:])
+    both = torch.minimum(cover, mask[:, None]).sum(dim=(2, 3))
+    either = torch.maximum(cover, mask[:, None]).sum(dim=(2, 3))
+    share, which = (both / either).max(dim=1)
+    return share, angles[which]
 
 
 def neatness(clip: torch.Tensor, shape: str) -> float:
-    """How well outlines fit the shape asked for, 0..1; exact renderings get 0.96, for their smooth edges."""
-    mask = (((clip + 1) / 2).amax(dim=1) > LIT).float()
-    seen = mask.sum(dim=(1, 2)) >= SMALLEST
-    return _overlap(mask[seen], shape) if seen.any() else 0.0
+    """How well outlines fit the shape asked for, turned as it may be, 0..1; exact renderings get 0.95."""
+    found = outlines(clip)
+    return float(_overlap(found, shape)[0].mean()) if found.seen.any() else 0.0
 
 
-def _centre(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Centre of each frame's mask, x and y in pixels."""
-    grid = torch.arange(mask.shape[-1]) + 0.5
-    area = mask.sum(dim=(1, 2)).clamp(min=1)
-    return (mask.sum(dim=1) * grid).sum(dim=1) / area, (mask.sum(dim=2) * grid).sum(dim=1) / area
+@cache
+def _canonical(motion: str, frames: int) -> torch.Tensor:
+    return path(Scene("red", "circle", motion), frames)[:, :3] * torch.tensor([1.0, 1.0, 3.0])
 
 
-def _motion(mask: torch.Tensor, area: torch.Tensor, seen: torch.Tensor) -> str:
+def _motion(found: Outlines, shape: str, turns: torch.Tensor, world: World) -> str:
     """The motion whose canonical path is nearest to the object's path, all paths taken relative to their mean.
 
-    Size counts three times, because it changes by a third as many pixels as place does.
+    Size counts three times, because it changes by a third as many pixels as place does. A still object that turns
+    clockwise, by at least half of what a spinning one does, spins.
     """
-    x, y = _centre(mask)
-    track = torch.stack([x, y, 3 * (area / math.pi).sqrt()], dim=1)
+    seen = found.seen
+    track = torch.stack([found.x, found.y, 3 * (found.area / math.pi).sqrt()], dim=1)
 
     def relative(points: torch.Tensor) -> torch.Tensor:
         return points[seen] - points[seen].mean(dim=0)
 
     distances = {}
-    for motion in MOTIONS:
-        canonical = path(Scene("red", "circle", motion), len(mask)) * torch.tensor([1.0, 1.0, 3.0])
-        distances[motion] = float((relative(track) - relative(canonical)).square().sum())
-    return min(distances, key=distances.__getitem__)
+    for motion in world.motions:
+        if motion != "spin":
+            distances[motion] = float((relative(track) - relative(_canonical(motion, len(track)))).square().sum())
+    nearest = min(distances, key=distances.__getitem__)
+    period = SYMMETRY[shape]
+    if nearest == "still" and "spin" in world.motions and period:
+        steps = turns[seen].diff()
+        steps = torch.remainder(steps + period / 2, period) - period / 2
+        if float(steps.sum()) > TURN / 2:
+            return "spin"
+    return nearest

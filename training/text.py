@@ -1,4 +1,4 @@
-"""Stage 2: the text tower, an open_clip text transformer taught to tell colours, shapes and motions apart."""
+"""Stage 2: the text tower, an open_clip text transformer taught to tell what captions ask for."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from open_clip.transformer import TextTransformer
 from torch import nn
 
 from training.captions import (
+    ASPECTS,
+    BACKGROUND_PHRASES,
+    BACKGROUND_WORDS,
+    BLACK_PHRASES,
+    CLASSES,
     COLOUR_WORDS,
     ENDINGS,
+    FILLERS,
     FRAMES,
     HELD_OUT_PHRASES,
     MOTION_PHRASES,
     OPENINGS,
     SHAPE_WORDS,
-    SIZES,
+    SIZE_WORDS,
     Caption,
     caption,
 )
 from training.progress import Stage, cosine, set_rate
-from training.upstream import Network
-from training.world import COLOURS, MOTIONS, SHAPES, random_scene
+from training.upstream import Network, device
+from training.world import FULL, World, random_scene
 
 CONTEXT = 77
 VOCABULARY = 49408
@@ -50,9 +56,9 @@ def tokens(texts: Sequence[str]) -> torch.Tensor:
 @cache
 def known_tokens() -> torch.Tensor:
     """Sorted ids of every token a caption may contain."""
-    words = [*OPENINGS, *ENDINGS, *SIZES, "a an the one shape thing object is", ": , . ! ?"]
-    words += [frame.replace("{", " ").replace("}", " ") for frame in FRAMES]
-    for table in (COLOUR_WORDS, SHAPE_WORDS, MOTION_PHRASES, HELD_OUT_PHRASES):
+    words = [*OPENINGS, *ENDINGS, *FILLERS, *BLACK_PHRASES, "a an the one shape thing object is", ": , . ! ?"]
+    words += [frame.replace("{", " ").replace("}", " ") for frame in (*FRAMES, *BACKGROUND_PHRASES)]
+    for table in (COLOUR_WORDS, SHAPE_WORDS, MOTION_PHRASES, HELD_OUT_PHRASES, BACKGROUND_WORDS, SIZE_WORDS):
         words += [word for choices in table.values() for word in choices]
     return torch.unique(tokens([*words, *(f"a {word.strip()}, please" for word in words)]))
 
@@ -79,9 +85,17 @@ class TextTower(nn.Module):
         x = self.tower.transformer(x, attn_mask=self.tower.attn_mask)
         return self.tower.ln_final(x) @ self.tower.text_projection
 
+    def start_from(self, state: dict[str, torch.Tensor]) -> None:
+        """Take over another tower's full_state. Known tokens that it had no row for keep their fresh one."""
+        table = state["token_embedding.weight"].to_dense().float()[known_tokens()]
+        fresh = self.tower.token_embedding.weight.detach().clone()
+        fresh[: self.unknown] = torch.where(table.any(dim=1, keepdim=True), table, fresh[: self.unknown])
+        weights = {name: value for name, value in state.items() if name != "token_embedding.weight"}
+        self.tower.load_state_dict({**weights, "token_embedding.weight": fresh})
+
     def full_state(self) -> dict[str, torch.Tensor]:
         """open_clip's own key names with the whole 49408-row table, unseen rows zero."""
-        state = self.tower.state_dict()
+        state = {name: value.cpu() for name, value in self.tower.state_dict().items()}
         table = torch.zeros(VOCABULARY, TOWER["width"])
         table[known_tokens()] = state["token_embedding.weight"][: self.unknown]
         return {**state, "token_embedding.weight": table}
@@ -102,39 +116,47 @@ def with_unknown_words(ids: torch.Tensor, random: torch.Generator, share: float 
     return ids
 
 
-def random_captions(random: torch.Generator, count: int) -> list[Caption]:
-    return [caption(random_scene(random), random, omit=0.05) for _ in range(count)]
+def random_captions(random: torch.Generator, count: int, world: World) -> list[Caption]:
+    return [caption(random_scene(random, world, unseen=False), random, omit=0.05) for _ in range(count)]
 
 
-def train_text(run: Path, seed: int, seconds: float) -> TextTower:
-    """Train or resume; return the frozen tower, its weights rounded to the half precision they ship in."""
+def train_text(
+    run: Path, seed: int, seconds: float, start: dict[str, torch.Tensor] | None = None, world: World = FULL
+) -> TextTower:
+    """Train or resume; return the frozen tower, its weights rounded to the half precision they ship in.
+
+    start: a released tower's state, to go on from.
+    """
     torch.manual_seed(seed + 1)
-    tower = TextTower()
+    tower = TextTower().to(device())
     # One class more each for "not said".
-    sizes = (len(COLOURS) + 1, len(SHAPES) + 1, len(MOTIONS) + 1)
-    heads = nn.ModuleList(nn.Linear(WIDTH, size) for size in sizes)
+    sizes = [len(CLASSES[aspect]) + 1 for aspect in ASPECTS]
+    heads = nn.ModuleList(nn.Linear(WIDTH, size) for size in sizes).to(device())
     everything = nn.ModuleList([tower, heads])
     optimiser = torch.optim.AdamW(everything.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
     stage = Stage(run, "text", seconds)
     if state := stage.load():
         everything.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
+    elif start:
+        tower.start_from(start)
     random = torch.Generator().manual_seed(seed * 1_000_003 + 500_000 + stage.step)
     right: list[float] = []
     while stage.progress < 1:
         set_rate(optimiser, cosine(stage.progress, 1.5e-3))
-        batch = random_captions(random, 62)
+        batch = random_captions(random, 62, world)
         ids = tokens([item.text for item in batch] + ["", ""])
-        ids = with_unknown_words(ids, random)
-        labels = torch.tensor([item.labels for item in batch] + [(-1, -1, -1)] * 2)
+        ids = with_unknown_words(ids, random).to(device())
+        labels = torch.tensor([item.labels for item in batch] + [(-1,) * len(ASPECTS)] * 2, device=device())
         features = tower(ids)
         ends = (ids == END_OF_TEXT).int().argmax(dim=1)
-        loss = torch.zeros(())
-        correct = torch.ones(len(ids), dtype=torch.bool)
+        loss = features.new_zeros(())
+        correct = torch.ones(len(ids), dtype=torch.bool, device=ids.device)
         # Attention reads every token from the end of the text on, so any of them must tell the whole story.
         for place in range(3):
-            late = ends + ((CONTEXT - 1 - ends) * torch.rand(len(ids), generator=random)).long() if place else ends
-            seen = features[torch.arange(len(ids)), late]
+            later = torch.rand(len(ids), generator=random).to(ids.device)
+            late = ends + ((CONTEXT - 1 - ends) * later).long() if place else ends
+            seen = features[torch.arange(len(ids), device=ids.device), late]
             for column, head in enumerate(heads):
                 wanted = labels[:, column] % sizes[column]
                 scores = head(seen)
@@ -147,7 +169,7 @@ def train_text(run: Path, seed: int, seconds: float) -> TextTower:
         stage.step += 1
         right.append(float(correct.float().mean()))
         if stage.log_every(10):
-            stage.log(f"loss {loss.item():.4f}, all three right at three places {sum(right) / len(right):.1%}")
+            stage.log(f"loss {loss.item():.4f}, all right at three places {sum(right) / len(right):.1%}")
             right.clear()
         if stage.due():
             stage.save(model=everything.state_dict(), optimiser=optimiser.state_dict())

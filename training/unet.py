@@ -18,8 +18,8 @@ from training.fast_unet import FastUNet, is_temporal, without_dropout
 from training.progress import Stage, cosine, set_rate
 from training.text import TextTower, tokens, with_unknown_words
 from training.threads import Threads
-from training.upstream import UNET_CONFIG, Network, alphas_cumprod, build_unet
-from training.world import COLOURS, SHAPES, SIDE
+from training.upstream import UNET_CONFIG, Network, alphas_cumprod, build_unet, device, short_floats
+from training.world import BACKGROUNDS, COLOURS, SHAPES, SIDE
 
 # Drops the caption in that share of examples, which teaches the unconditional half of guidance.
 EMPTY_SHARE = 0.1
@@ -31,7 +31,7 @@ EMA = 0.998
 
 @dataclass
 class Batch:
-    """x0 (b, 4, f, 8, 8), paths (b, f, 3), text (b, 77, 1024), looks (b, 2): indices of the colour and the shape."""
+    """x0 (b, 4, f, 8, 8), paths (b, f, 4), text (b, 77, 1024), looks (b, 3): colour, shape and background."""
 
     x0: torch.Tensor
     paths: torch.Tensor
@@ -47,9 +47,9 @@ def make_batch(
     latents: list[torch.Tensor] = []
     paths: list[torch.Tensor] = []
     texts: list[str] = []
-    looks: list[tuple[int, int]] = []
+    looks: list[tuple[int, int, int]] = []
     while len(latents) < count:
-        index = int(torch.randint(len(clips), (), generator=random))
+        index = clips.draw(random)
         backwards = bool(torch.rand((), generator=random) < 0.5)
         for direction in (backwards, not backwards) if twins else (backwards,):
             x0, places, scene = clips.clip(index, direction)
@@ -58,14 +58,20 @@ def make_batch(
                 x0, places = x0[chosen], places[chosen]
             latents.append(x0)
             paths.append(places)
-            looks.append((list(COLOURS).index(scene.colour), SHAPES.index(scene.shape)))
+            looks.append(
+                (
+                    list(COLOURS).index(scene.colour),
+                    SHAPES.index(scene.shape),
+                    list(BACKGROUNDS).index(scene.background),
+                )
+            )
             empty = bool(torch.rand((), generator=random) < EMPTY_SHARE)
             texts.append("" if empty else caption(scene, random, omit=0.05).text)
-    ids = with_unknown_words(tokens(texts), random)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    ids = with_unknown_words(tokens(texts), random).to(device())
+    with torch.no_grad(), short_floats():
         text = tower(ids).float()
-    x0s = torch.stack(latents).transpose(1, 2)
-    return Batch(x0s, torch.stack(paths), text, torch.tensor(looks), 2 if twins else 1)
+    x0s = torch.stack(latents).transpose(1, 2).to(device())
+    return Batch(x0s, torch.stack(paths).to(device()), text, torch.tensor(looks, device=device()), 2 if twins else 1)
 
 
 def random_times(count: int, random: torch.Generator) -> torch.Tensor:
@@ -93,6 +99,8 @@ class Recipe:
     cap: float
     # Share of the batch that starts from pure noise.
     pure: float
+    # Spread of a constant added to each clip's and channel's noise.
+    offset: float = 0
     # Weights of the reading heads' losses.
     layout: float = 0
     clock: float = 0
@@ -103,48 +111,53 @@ class Recipe:
     check_every: float = 0
 
 
-IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, pure=0.0625, seed_offset=10)
+OFFSET = 0.1
+IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, pure=0.0625, offset=OFFSET, seed_offset=10)
 CLIPS = Recipe(
-    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, layout=1.0, clock=0.5, looks=0.05, temporal_scale=1.5,
-    seed_offset=20, check_every=600,
+    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, offset=OFFSET, layout=1.0, clock=0.5, looks=0.05,
+    temporal_scale=1.5, seed_offset=20, check_every=600,
 )  # fmt: skip
+
+
+LOOKS = (len(COLOURS), len(SHAPES), len(BACKGROUNDS))
 
 
 class Heads(nn.Module):
     """Reads the network from inside, only while it trains; gives place and time a gradient of their own.
 
-    layout: every frame's place and size, from the middle. From pure noise, the answer needs the text and the time.
+    layout: every frame's place, size and turn, from the middle. From pure noise, that takes the text and the time.
     clock: where in the clip a frame is, from the encoder and the middle. UNetSD has no code for a frame's position; it
     must find it from the clip's ends, and direction cannot be learnt before that.
-    looks: every frame's colour and shape, from the middle. The text is the same for all frames; without this, the noise
-    of single frames decided, and a blue square turned green for a moment.
+    looks: every frame's colour, shape and background, from the middle. The text is the same for all frames; without
+    this, the noise of single frames decided, and a blue square turned green for a moment.
     """
 
     def __init__(self) -> None:
         super().__init__()
         width = UNET_CONFIG["dim"] * UNET_CONFIG["dim_mult"][-1]
-        self.layout = nn.Sequential(nn.Flatten(1), nn.LayerNorm(width * 16), nn.Linear(width * 16, 3))
-        self.looks = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(COLOURS) + len(SHAPES)))
+        self.layout = nn.Sequential(nn.Flatten(1), nn.LayerNorm(width * 16), nn.Linear(width * 16, 4))
+        self.looks = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(LOOKS)))
         self.clocks = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2)) for _ in range(2))
 
     def forward(
         self, features: tuple[torch.Tensor, torch.Tensor], paths: torch.Tensor, looks: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """features 2 x (b * f, 96, 4, 4), paths (b, f, 3), looks (b, 2) -> (layout losses (b,), clock, looks)."""
+        """features 2 x (b * f, 96, 4, 4), paths (b, f, 4), looks (b, 3) -> (layout losses (b,), clock, looks)."""
         b, frames, _ = paths.shape
-        places = (paths - SIDE / 2 * torch.tensor([1.0, 1.0, 0.35])) / 8
-        read = self.layout(features[1].float()).view(b, frames, 3)
+        usual, spread = paths.new_tensor([SIDE / 2, SIDE / 2, 11, 0]), paths.new_tensor([8, 8, 8, 1])
+        places = (paths - usual) / spread
+        read = self.layout(features[1].float()).view(b, frames, 4)
         layout = F.smooth_l1_loss(read, places, reduction="none").mean(dim=(1, 2))
-        u = torch.linspace(-1, 1, frames)
+        u = torch.linspace(-1, 1, frames, device=paths.device)
         time = torch.stack([u, torch.cos(2 * torch.pi * u)], dim=1).repeat(b, 1)
-        clock = torch.zeros(())
+        clock = paths.new_zeros(())
         for head, feature in zip(self.clocks, features, strict=True):
             clock = clock + F.mse_loss(head(feature.float().mean(dim=(2, 3))), time) / 2
         said = self.looks(features[1].float().mean(dim=(2, 3)))
         wanted = looks.repeat_interleave(frames, dim=0)
-        look = F.cross_entropy(said[:, : len(COLOURS)], wanted[:, 0]) + F.cross_entropy(
-            said[:, len(COLOURS) :], wanted[:, 1]
-        )
+        look = paths.new_zeros(())
+        for column, scores in enumerate(said.split(LOOKS, dim=1)):
+            look = look + F.cross_entropy(scores, wanted[:, column])
         return layout, clock, look
 
 
@@ -153,10 +166,10 @@ class Trainer:
 
     def __init__(self, seed: int, *, temporal_scale: float) -> None:
         torch.manual_seed(seed + 3)
-        self.unet = without_dropout(build_unet())
+        self.unet = without_dropout(build_unet()).to(device())
         self.fast = FastUNet(self.unet)
         self.average = copy.deepcopy(self.unet).eval().requires_grad_(False)
-        self.heads = Heads()
+        self.heads = Heads().to(device())
         named = list(self.unet.named_parameters())
         temporal = [p for name, p in named if is_temporal(name, self.unet)]
         spatial = [p for name, p in named if not is_temporal(name, self.unet)]
@@ -169,7 +182,7 @@ class Trainer:
             ],
             lr=1e-3, betas=(0.9, 0.99), weight_decay=0.01, fused=True,
         )  # fmt: skip
-        self.alphas = alphas_cumprod().float()
+        self.alphas = alphas_cumprod().float().to(device())
 
     def step(
         self, batch: Batch, random: torch.Generator, recipe: Recipe, *, rate: float, step: int
@@ -182,13 +195,16 @@ class Trainer:
         t = random_times(b // twins, random)
         pure = torch.arange(b // twins) < round(recipe.pure * b / twins)
         t = torch.where(pure, torch.randint(PURE_FROM, 1000, t.shape, generator=random), t).repeat_interleave(twins)
-        pure = pure.repeat_interleave(twins)
-        noise = torch.randn(batch.x0[::twins].shape, generator=random).repeat_interleave(twins, dim=0)
+        t, pure = t.to(device()), pure.repeat_interleave(twins).to(device())
+        noise = torch.randn(batch.x0[::twins].shape, generator=random)
+        # The mean of plain noise is so small that the background's shows through even at the last time step.
+        noise = noise + recipe.offset * torch.randn(*noise.shape[:2], 1, 1, 1, generator=random)
+        noise = noise.repeat_interleave(twins, dim=0).to(device())
         alpha = self.alphas[t].view(b, 1, 1, 1, 1)
         blind = pure.view(b, 1, 1, 1, 1)
         x = torch.where(blind, noise, alpha.sqrt() * batch.x0 + (1 - alpha).sqrt() * noise)
         wanted = torch.where(blind, (noise - alpha.sqrt() * batch.x0) / (1 - alpha).sqrt(), noise)
-        with torch.autocast("cpu", torch.bfloat16):
+        with short_floats():
             predicted, features = self.fast(x, t, batch.text, temporal)
         error = (predicted - wanted).square().mean(dim=(1, 2, 3, 4))
         loss = noise_loss = (loss_weight(self.alphas[t], recipe.cap) * error).mean()
@@ -231,10 +247,10 @@ class Trainer:
         for group, scale in zip(self.optimiser.param_groups, scales, strict=True):
             group["scale"] = scale
 
-    def start_from(self, state: dict[str, Any]) -> None:
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
         """Begin a stage from the end of another: from its averaged weights, which are the better ones."""
-        self.unet.load_state_dict(state["average"])
-        self.average.load_state_dict(state["average"])
+        self.unet.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
 
 def train_unet(
@@ -245,10 +261,13 @@ def train_unet(
     clips: Clips,
     tower: TextTower,
     *,
-    start: Path | None = None,
+    start: dict[str, torch.Tensor] | None = None,
     check: Callable[[Network, Stage], None] | None = None,
 ) -> None:
-    """Train or resume one stage, from another stage's checkpoint when start is given. check gets the averaged UNet."""
+    """Train or resume one stage. start: the averaged weights of another stage or of a released model.
+
+    check gets the averaged UNet from time to time, and at the end.
+    """
     trainer = Trainer(seed, temporal_scale=recipe.temporal_scale)
     stage = Stage(run, recipe.name, seconds, save_every=120)
     state = stage.load()
@@ -257,7 +276,7 @@ def train_unet(
     if state:
         trainer.load(state)
     elif start:
-        trainer.start_from(torch.load(start, weights_only=True))
+        trainer.start_from(start)
     random = torch.Generator().manual_seed((seed * 1_000 + recipe.seed_offset) * 1_000_000 + stage.step)
     figures: list[dict[str, float]] = []
     checked = stage.spent

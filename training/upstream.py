@@ -75,6 +75,17 @@ def build_unet() -> Network:
     return network_file("unet_sd").UNetSD(**UNET_CONFIG)
 
 
+def device() -> torch.device:
+    """Where the networks train: a GPU when there is one. Random numbers and captions always come from the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def short_floats() -> torch.autocast:
+    """Context for bfloat16 on a GPU or a processor with units for it (AMX); elsewhere it is slower than float32."""
+    kind = device().type
+    return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda" or torch.cpu._is_amx_tile_supported())
+
+
 def alphas_cumprod() -> torch.Tensor:
     """ModelScope's `linear_sd` schedule, (1000,), float64."""
     betas = torch.linspace(0.00085**0.5, 0.0120**0.5, 1000, dtype=torch.float64) ** 2

@@ -9,7 +9,10 @@ import torch
 
 from generations.engine.card import read_card
 from training.captions import HELD_OUT_PHRASES, MOTION_PHRASES
-from training.export import LIMIT_MB, MEGABYTE, RELEASED, configuration
+from training.export import LIMIT_MB, MEGABYTE, RELEASED, configuration, draws
+from training.released import load_autoencoder, load_folder, load_world
+from training.text import TextTower
+from training.world import RELEASED as RELEASED_WORLD
 
 WEIGHTS = ("text2video_pytorch_model.pth", "VQGAN_autoencoder.pth", "open_clip_pytorch_model.bin")
 
@@ -51,3 +54,25 @@ def test_the_engine_loads_it_and_words_reach_the_network() -> None:
     from generations.engine.modelscope.pipeline import ModelScopeEngine
 
     ModelScopeEngine(RELEASED, "cpu").self_test()
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+def test_training_can_go_on_from_it() -> None:
+    from training.unet import Trainer
+
+    start = load_folder(RELEASED)
+    Trainer(1, temporal_scale=1.0).start_from(start.unet)
+    tower = TextTower()
+    tower.start_from(start.text)
+    again = tower.full_state()["token_embedding.weight"]
+    taught = start.text["token_embedding.weight"].any(dim=1)
+    assert torch.equal(again[taught], start.text["token_embedding.weight"][taught])
+    assert load_autoencoder(RELEASED).decoder is not None
+
+
+def test_scores_ask_for_what_it_was_taught() -> None:
+    assert load_world(RELEASED) == RELEASED_WORLD
+    card = read_card(RELEASED)
+    assert card.draws == draws(RELEASED_WORLD)
+    for word in (*RELEASED_WORLD.colours, *RELEASED_WORLD.shapes):
+        assert word in card.draws

@@ -9,7 +9,9 @@ import torch
 
 from training.export import LIMIT_MB, MEGABYTE, export
 from training.progress import Stage
+from training.released import load_world
 from training.train import Budget, train
+from training.world import WORLDS
 
 
 def test_a_stage_resumes_its_clock_and_step(tmp_path: Path) -> None:
@@ -32,9 +34,10 @@ def test_a_finished_stage_has_no_work_left(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_all_stages_run_resume_and_export(tmp_path: Path) -> None:
     budget = Budget(autoencoder=0.05, text=0.02, images=0.05, clips=0.05, clips_per_kind=1, check_prompts=1)
-    train(tmp_path / "run", 1, budget)
-    train(tmp_path / "run", 1, budget)
+    train(tmp_path / "run", 1, budget, WORLDS["black"])
+    train(tmp_path / "run", 1, budget, WORLDS["black"])
     assert "clips" in (tmp_path / "run" / "log.txt").read_text()
     assert list((tmp_path / "run").glob("sheet_clips_*.png"))
     size = export(tmp_path / "run", tmp_path / "model", steps=10, guidance=2.0)
     assert size < LIMIT_MB * MEGABYTE
+    assert load_world(tmp_path / "model") == WORLDS["black"]
