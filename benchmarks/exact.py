@@ -145,8 +145,8 @@ def run(benchmark: Benchmark, side: str, folder: Path, scratch: Path, options: a
     command = [sys.executable, "-m", "benchmarks.sides", benchmark.name, side, "--folder", str(folder)]
     command += ["--device", options.device, "--steps", str(steps_of(benchmark, options))]
     command += ["--shape", *map(str, shape_of(benchmark, options)), "--save", str(scratch / f"{side}.npz")]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    command += ["--threads", str(options.threads)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = process.stdout.read().splitlines()
         _, status, usage = os.wait4(process.pid, 0)

@@ -280,9 +280,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--shape", type=int, nargs=3, metavar=("FRAMES", "HEIGHT", "WIDTH"), required=True)
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save", type=Path, required=True, help="where the result goes, for the comparison")
     options = parser.parse_args()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+    torch.set_num_threads(options.threads)
     frames, height, width = options.shape
     work = Work(options.folder, options.device, frames, height, width, options.steps)
     figures, results = SIDES[options.benchmark][options.side](work)
