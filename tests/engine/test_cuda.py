@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from generations.engine.base import EngineError, VideoSpec
+from generations.engine.modelscope import memory
 from generations.engine.modelscope.pipeline import ModelScopeEngine
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -42,3 +43,19 @@ def test_a_gpu_in_full_precision_draws_what_the_cpu_draws(
 def test_a_gpu_beyond_the_last_is_refused(model_folder: Path) -> None:
     with pytest.raises(EngineError, match=f"sees {torch.cuda.device_count()} CUDA GPU"):
         ModelScopeEngine(model_folder, f"cuda:{torch.cuda.device_count()}")
+
+
+def test_a_gpu_draws_with_graphs_what_it_draws_without(
+    on_gpu: ModelScopeEngine, model_folder: Path, spec: VideoSpec
+) -> None:
+    plain = ModelScopeEngine(model_folder, "cuda", acceleration="off")
+    on_gpu.self_test()
+    difference = on_gpu.render([spec], silent)[0].astype(int) - plain.render([spec], silent)[0]
+    assert abs(difference).max() <= 1
+    assert (on_gpu.accelerated.on, plain.accelerated.on) == (True, False)
+
+
+def test_a_gpu_says_how_much_of_its_memory_is_free(on_gpu: ModelScopeEngine) -> None:
+    free = memory.free_memory(on_gpu.device)
+    assert free is not None
+    assert 0 < free <= torch.cuda.get_device_properties(on_gpu.device).total_memory

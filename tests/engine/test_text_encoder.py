@@ -172,3 +172,22 @@ def test_the_self_test_notices_that_words_have_no_effect(own_folder: Path) -> No
     edit_state(own_folder / CLIP_FILE, text_projection=torch.zeros(32, 1024))
     with pytest.raises(EngineError, match="two prompts have the same text features"):
         ModelScopeEngine(own_folder, "cpu").self_test()
+
+
+def test_a_prompt_seen_before_is_not_encoded_again(engine: ModelScopeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def encode(self: TextEncoder, prompts: list[str]) -> Tensor:
+        encoded.extend(prompts)
+        return work(self, prompts)
+
+    work = TextEncoder.encode
+    monkeypatch.setattr(TextEncoder, "encode", encode)
+    engine.text_encoder.features.cache_clear()
+    first, again = engine.encode("", "a red circle"), engine.encode("", "a red circle")
+    other = engine.encode("", "a blue circle")
+    assert encoded == ["", "a red circle", "a blue circle"]
+    assert torch.equal(first, again)
+    assert torch.equal(first[0], other[0])
+    assert not torch.equal(first[1], other[1])
+    assert torch.equal(first[1:], work(engine.text_encoder, ["a red circle"]))

@@ -239,6 +239,8 @@ class ModelScopeEngine:
             _require(_distance(first, second) > 0, "two prompts with one seed give the same prediction")
             if self.accelerated.on:
                 self._try_acceleration(noise, together, torch.cat([first, second]))
+            # Nearly every request needs the empty prompt: the first one, too, finds it encoded.
+            self.text_encoder.features("")
             pixels = self.decode(noise[:, :, :1])
             _require(bool(torch.isfinite(pixels).all()), "non-finite output of the autoencoder")
 
