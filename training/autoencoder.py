@@ -114,7 +114,6 @@ def train_autoencoder(
         optimiser.load_state_dict(state["optimiser"])
     elif start:
         model.load_state_dict(start)
-    model.to(memory_format=torch.channels_last)
     random = torch.Generator().manual_seed(seed * 1_000_003 + stage.step)
     test = random_frames(torch.Generator().manual_seed(seed + 17), 12, world=world).to(device())
     threads = Threads(torch.get_num_threads())
@@ -125,7 +124,7 @@ def train_autoencoder(
         frozen = progress > 0.8
         crops, whole = (12, 4) if start else (24, 8)
         frames = random_frames(random, *((crops, 32) if progress < 0.45 else (whole, SIDE)), world)
-        frames = frames.to(device(), memory_format=torch.channels_last)
+        frames = frames.to(device())
         with torch.set_grad_enabled(not frozen), short_floats():
             moments = model.quant_conv(model.encoder(frames))
         z = moments[:, :4].float()

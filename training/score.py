@@ -92,7 +92,7 @@ def judge_renderings(
         scene = random_scene(random, world, motion=world.motions[i % len(world.motions)])
         clip = through(render(scene))
         wanted = Caption("", scene.colour, scene.shape, scene.motion, scene.background, scene.size)
-        judged.append(Judged(wanted, read(clip, world), neatness(clip, scene.shape)))
+        judged.append(Judged(wanted, read(clip, world), neatness(clip, scene.shape, world)))
     return judged
 
 
@@ -186,7 +186,8 @@ def main() -> None:
         changes={name: value for name, value in changes.items() if value is not None}, processes=arguments.processes,
     )  # fmt: skip
     judged = [
-        Judged(item, read(clip, world), neatness(clip, item.shape)) for item, clip in zip(wanted, clips, strict=True)
+        Judged(item, read(clip, world), neatness(clip, item.shape, world))
+        for item, clip in zip(wanted, clips, strict=True)
     ]
     print(line("model", judged, world))
     for item in judged:

@@ -41,7 +41,7 @@ AREA = {
 }
 # A turn by this looks like none.
 SYMMETRY = {"circle": 0.0, "square": math.pi / 2, "triangle": 2 * math.pi / 3, "star": 2 * math.pi / 5}
-ANGLES = 24
+ANGLES = 12
 
 
 @dataclass(frozen=True)
@@ -121,18 +121,19 @@ def outlines(clip: torch.Tensor) -> Outlines:
 
 def _shape(found: Outlines, world: World) -> tuple[str, torch.Tensor]:
     """The shape whose rendering overlaps best, and each frame's turn in radians (n,), modulo its symmetry."""
-    best = {shape: _overlap(found, shape) for shape in world.shapes}
+    best = {shape: _overlap(found, shape, world) for shape in world.shapes}
     shape = max(world.shapes, key=lambda name: float(best[name][0].mean()))
     turns = torch.zeros(len(found.area))
     turns[found.seen] = best[shape][1]
     return shape, turns
 
 
-def _overlap(found: Outlines, shape: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _overlap(found: Outlines, shape: str, world: World) -> tuple[torch.Tensor, torch.Tensor]:
     """Per seen frame: intersection over union with an exact rendering of the same centre and area, and its turn."""
     mask, n = found.mask[found.seen], int(found.seen.sum())
     size = (found.area[found.seen] / AREA[shape]).sqrt()
-    angles = torch.arange(ANGLES if SYMMETRY[shape] else 1) * SYMMETRY[shape] / ANGLES
+    turns = "spin" in world.motions and SYMMETRY[shape]
+    angles = torch.arange(ANGLES if turns else 1) * SYMMETRY[shape] / ANGLES
     places = torch.stack([found.x[found.seen], found.y[found.seen], size], dim=1).repeat_interleave(len(angles), dim=0)
     cover = coverage(torch.cat([places, angles.repeat(n)[:, None]], dim=1), shape).view(n, len(angles), *mask.shape[1:])
     both = torch.minimum(cover, mask[:, None]).sum(dim=(2, 3))
@@ -141,10 +142,10 @@ def _overlap(found: Outlines, shape: str) -> tuple[torch.Tensor, torch.Tensor]:
     return share, angles[which]
 
 
-def neatness(clip: torch.Tensor, shape: str) -> float:
-    """How well outlines fit the shape asked for, turned as it may be, 0..1; exact renderings get 0.95."""
+def neatness(clip: torch.Tensor, shape: str, world: World = RELEASED) -> float:
+    """How well outlines fit the shape asked for, 0..1, turned as it may be where shapes spin; renderings get 0.95."""
     found = outlines(clip)
-    return float(_overlap(found, shape)[0].mean()) if found.seen.any() else 0.0
+    return float(_overlap(found, shape, world)[0].mean()) if found.seen.any() else 0.0
 
 
 @cache
