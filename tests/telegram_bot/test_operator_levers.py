@@ -17,7 +17,15 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 Post = Callable[..., Any]
 ROW = "admin:generations_generation"
-POLICY = {"greeting": "Hi!", "review": "auto", "daily_limit": 50, "waiting_limit": 5, "queue_limit": 200}
+POLICY = {
+    "greeting": "Hi!",
+    "review": "auto",
+    "default_preset": "exact",
+    "presets": ["exact", "balanced"],
+    "daily_limit": 50,
+    "waiting_limit": 5,
+    "queue_limit": 200,
+}
 
 
 @pytest.fixture
@@ -31,6 +39,7 @@ def post(transactional_db: None) -> Post:
         client.post(reverse("admin:login"), {"username": "olga", "password": "a long password"})
         answer = client.post(reverse(address, args=arguments), values, follow=True)
         assert answer.status_code == 200
+        assert "errorlist" not in answer.content.decode()
         return answer.content.decode()
 
     return sync_to_async(send)
@@ -84,7 +93,7 @@ async def test_a_rerun_with_another_prompt_arrives_in_the_same_chat(house: House
     first = await render()
     await house.deliver()
 
-    shown = ("negative_prompt", "frames", "width", "height", "steps", "guidance_scale")
+    shown = ("preset", "negative_prompt", "frames", "width", "height", "steps", "guidance_scale")
     same = {name: getattr(first, name) for name in shown}
     await post(f"{ROW}_rerun", first.pk, **same, prompt="a blue square growing", seed=7)
     [_, again] = await jobs()

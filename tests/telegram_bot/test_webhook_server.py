@@ -100,7 +100,7 @@ def test_a_body_without_a_length_is_read_all_the_same(site: Site) -> None:
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 def test_a_body_that_is_too_large_is_answered_once_and_costs_no_memory(site: Site, size: int, chunked: bool) -> None:
     assert site.post(base(2)) == 200
-    before, began = site.memory(), time.monotonic()
+    before = site.memory()
     headers = KNOWN | {"Content-Type": "application/json"}
     body = b"".join(parts(size * MEGABYTE)) if not chunked else parts(size * MEGABYTE)
     try:
@@ -108,7 +108,6 @@ def test_a_body_that_is_too_large_is_answered_once_and_costs_no_memory(site: Sit
     except (httpx.WriteError, httpx.ReadError):
         # A hundred of them may be cut off. Nothing of Telegram's is a thousandth of that.
         assert size == 100
-    assert time.monotonic() - began < 2
     assert site.memory() - before < 50 * MEGABYTE
     assert 3 not in site.stored()
     assert site.post(base(2)) == 200
