@@ -43,6 +43,8 @@ SHORT: dict[str, float] = {
     "generations.sweep.CLOCK_JUMP": 2,
     "generations.worker.BEAT": 1,
     "generations.worker.ABANDONED_AFTER": 5,
+    "telegram_bot.delivery.ANNOUNCEMENT": 15,
+    "telegram_bot.delivery.rows.ANNOUNCEMENT": 15,
     "telegram_bot.lease.LEASE": 6,
     "telegram_bot.lease.RENEW_SECONDS": 1,
     "telegram_bot.process.SWEEP_SECONDS": 1,
