@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from training.export import LIMIT_MB, MEGABYTE, export
+from training.export import LIMIT_MB, MEGABYTE, RELEASED, average_state, export
 from training.progress import Stage
-from training.released import load_world
+from training.released import load_folder, load_world
 from training.train import Budget, train
 from training.world import WORLDS
 
@@ -41,3 +42,16 @@ def test_all_stages_run_resume_and_export(tmp_path: Path) -> None:
     size = export(tmp_path / "run", tmp_path / "model", steps=10, guidance=2.0)
     assert size < LIMIT_MB * MEGABYTE
     assert load_world(tmp_path / "model") == WORLDS["black"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+@pytest.mark.skipif(not (RELEASED / "VQGAN_autoencoder.pth").exists(), reason="no released weights in this checkout")
+def test_a_released_model_is_taught_on(tmp_path: Path) -> None:
+    budget = Budget(autoencoder=0.02, text=0.02, clips=0.02, clips_per_kind=1, check_prompts=1)
+    train(tmp_path, 1, budget, replace(WORLDS["black"], colours=("red", "pink")), RELEASED)
+    assert not (tmp_path / "images.pt").exists()
+    before, after = load_folder(RELEASED).unet, average_state(tmp_path)
+    # A few steps change it a little; a network from nothing would be as far from it as it is long.
+    change = torch.stack([(after[name] - before[name]).norm() / before[name].norm() for name in before])
+    assert 0 < change.median() < 0.2
