@@ -31,6 +31,8 @@ WARM_UP_PERSON = 900_001
 PERSON_LIMIT = 5
 # What the run must keep to, on two cores that have nothing else to do.
 ACCEPT_SECONDS = 2.0
+# Whoever sends 83 messages a second comes after everybody else.
+GREEDY_ACCEPT_SECONDS = 5.0
 ADMIN_SECONDS = 2.0
 GROWTH_MB = 50
 CALLS_A_SECOND = 30
@@ -220,7 +222,7 @@ class Flood:
         slack = self.plan.slack
         limits = {
             "accept_p95": ACCEPT_SECONDS * slack,
-            "greedy_accept_p95": ACCEPT_SECONDS * slack,
+            "greedy_accept_p95": GREEDY_ACCEPT_SECONDS * slack,
             "most_unfinished": self.plan.queue_limit,
             "most_unfinished_of_a_person": PERSON_LIMIT,
             "out_of_turn": 0,
