@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from benchmarks.common import ROOT, commit, describe_device, summary, versions
 from benchmarks.flops import clip_flops
 
 GIB = 2**30
+# The weights twice: in ModelScope's format with CLIP's picture half, and prepared.
+NEEDED_GIB = 20
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,11 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--clip-steps", type=int, default=50, help="denoising steps of B2 (default: upstream's 50)")
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--scratch", type=Path, help="where the weights may be written for the while; default: /tmp")
-    parser.add_argument("--folder", type=Path, help="weights from an earlier run with --keep, instead of new ones")
-    parser.add_argument("--keep", action="store_true", help="leave the weights in --folder")
+    parser.add_argument("--folder", type=Path, help="weights to use and to leave there, 18 GB; drawn when it is empty")
     parser.add_argument("--out", type=Path, help="also write each result to NAME.json in this folder")
     options = parser.parse_args()
     wanted = [benchmark for benchmark in BENCHMARKS if not options.only or benchmark.name in options.only]
-    with tempfile.TemporaryDirectory(prefix="exact-", dir=options.scratch) as scratch:
+    with tempfile.TemporaryDirectory(prefix="exact-") as scratch:
         weights = options.folder or Path(scratch)
         if not (weights / "source").exists():
             draw(weights, options)
@@ -83,6 +84,9 @@ def main() -> None:
 def draw(weights: Path, options: argparse.Namespace) -> None:
     """Write a folder in ModelScope's format, and the prepared copy that fetchmodel would make of it."""
     weights.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(weights).free / GIB
+    if free < NEEDED_GIB and not options.tiny:
+        raise SystemExit(f"{weights} has {free:.0f} GB free, {NEEDED_GIB} are needed; --folder names another place.")
     write_configuration(weights / "source", tiny=options.tiny)
     precision = "float16" if options.device.startswith("cuda") else "float32"
     for child in ("draw-unet", "draw-rest", f"prepare-{precision}"):

@@ -33,7 +33,9 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scratch", type=Path, help="where some 20 GB may be written for the while; default: /tmp")
+    parser.add_argument(
+        "--folder", type=Path, help="weights to use and to leave there, 18 GB; default: a temporary one"
+    )
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     if not options.dry_run and not torch.cuda.is_available():
@@ -41,10 +43,10 @@ def main() -> None:
     device, rounds = ("cpu", 1) if options.dry_run else (options.device, options.rounds)
     with tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
         results = Path(scratch) if options.dry_run else RESULTS
-        common = ["--device", device, *(["--scratch", str(options.scratch)] if options.scratch else [])]
+        weights, common = str(options.folder or Path(scratch) / "weights"), ["--device", device]
         tiny = ["--tiny"] if options.dry_run else []
-        call("benchmarks.exact", *common, *tiny, "--rounds", str(rounds), "--out", str(results))
-        cold = call("benchmarks.b5_cold_start", *common, *tiny, "--runs", str(rounds))
+        call("benchmarks.exact", *common, *tiny, "--folder", weights, "--rounds", str(rounds), "--out", str(results))
+        cold = call("benchmarks.b5_cold_start", *common, *tiny, "--keep", weights, "--runs", str(rounds))
         kind = device.partition(":")[0]
         (results / f"cold-start-{kind}.json").write_text(cold, encoding="utf-8")
         for name in ("guided-step", "clip", "request"):
