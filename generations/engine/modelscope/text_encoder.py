@@ -70,9 +70,12 @@ class TextTower(nn.Module):
         self.text_projection = nn.Parameter(torch.empty(config.width, config.projection_dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return features (B, context_length, output_width) of tokens (B, context_length), int64. Batch first."""
-        x = self.token_embedding(tokens) + self.positional_embedding
-        length = self.config.context_length
+        """Return features (B, tokens, output_width) of tokens (B, tokens), int64. Batch first.
+
+        Fewer tokens than context_length give the first features of all of them: no token sees those after it.
+        """
+        length = tokens.shape[1]
+        x = self.token_embedding(tokens) + self.positional_embedding[:length]
         # Each token sees itself and those before it, padding included, as upstream.
         mask = torch.full((length, length), float("-inf"), device=x.device, dtype=x.dtype).triu(1)
         blocks = list(self.transformer.resblocks)
@@ -95,9 +98,9 @@ class TextEncoder:
         self.capacity = tower.config.context_length - 2
         self.features = functools.lru_cache(REMEMBERED)(self._features)
 
-    def encode(self, prompts: Sequence[str]) -> Tensor:
-        """Return features (prompts, context_length, output_width) in the tower's dtype, on its device."""
-        tokens = self.tokenizer(list(prompts))
+    def encode(self, prompts: Sequence[str], length: int | None = None) -> Tensor:
+        """Return features (prompts, length, output_width) in the tower's dtype, on its device; length: all."""
+        tokens = self.tokenizer(list(prompts))[:, :length]
         features: Tensor = self.tower(tokens.to(self.tower.positional_embedding.device))
         return features
 
