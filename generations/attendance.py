@@ -32,9 +32,13 @@ def is_missing() -> bool:
     if not queued.exists() or rendering.exists():
         return False
     with impatient_redis() as client:
-        # RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides.
-        keys = client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)
-        return not (keys and client.exists(*keys))
+        return not workers_alive(client)
+
+
+def workers_alive(client: redis.Redis) -> bool:
+    """RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides."""
+    keys = client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)
+    return bool(keys and client.exists(*keys))
 
 
 @contextmanager

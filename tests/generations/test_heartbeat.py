@@ -12,8 +12,8 @@ from rq import Queue
 from rq.registry import StartedJobRegistry
 
 from generations import tasks, worker
+from generations.attendance import workers_alive
 from generations.models import Status
-from t2vsite.health import workers_alive
 from tests.generations.conftest import MakeRow, StandInEngine
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
