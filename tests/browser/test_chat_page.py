@@ -116,8 +116,10 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     assert page.evaluate("window.sameDocument")
     seen = [words.lower() for words in page.evaluate("window.seen")]
     order = [next((i for i, words in enumerate(seen) if re.match(state, words)), None) for state in STATES]
-    assert None not in order, seen
-    assert order == sorted(order)
+    # A worker that is quicker than the bot's first message leaves out "queued".
+    passed = [place for place in order if place is not None]
+    assert None not in order[1:], seen
+    assert passed == sorted(passed)
     expect(page.locator("[data-from=bot]")).to_have_count(2)
 
     if pictures:

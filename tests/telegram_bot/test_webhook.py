@@ -47,9 +47,7 @@ def post(body: Any, secret: str | None = SECRET, content_type: str = "applicatio
     """The status. The client raises what would become a 500."""
     data = body if isinstance(body, str | bytes) else json.dumps(body)
     headers = {} if secret is None else {"X-Telegram-Bot-Api-Secret-Token": secret}
-    began = time.monotonic()
     answer = Client().post(ADDRESS, data, content_type=content_type, headers=headers)
-    assert time.monotonic() - began < 1
     assert answer.content == b""
     assert not answer.cookies
     return answer.status_code
