@@ -20,7 +20,7 @@ help:
 	@echo "make run    the whole system with a chat page in the browser; Ctrl-C stops it"
 	@echo "make test   the tests"
 	@echo "make lint   ruff and mypy"
-	@echo "make bench  how long things take here, beside ModelScope's own classes; half an hour, 20 GB of disk, 16 of memory"
+	@echo "make bench  how long things take here, beside ModelScope's own classes; takes long, 20 GB of disk, 16 of memory"
 
 demo: $(VENV)/installed
 	@DEBUG=1 $(BIN)/python manage.py up --demo "$(PROMPT)"

@@ -1,6 +1,6 @@
 """Everything on a card, beside ModelScope's classes: B1 to B5 and B8, with memory, launches and share of the peak rate.
 
-    python -m benchmarks.gpu                 writes benchmarks/results/NAME-cuda.json, some 20 minutes
+    python -m benchmarks.gpu                 writes benchmarks/results/NAME-cuda.json
     python -m benchmarks.gpu --dry-run       the same programs on the CPU with tiny networks, to see that they run
 
 Each program measures by itself; this one calls them for the card and adds what only a card has.

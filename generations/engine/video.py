@@ -226,7 +226,7 @@ def _encode(
 def _yuv420p(picture: Frames) -> npt.NDArray[np.uint8]:
     """Return RGB (H, W, 3), even sides, as planar BT.709 in video range, (H * 3 / 2, W), chroma sited left as in H.264.
 
-    Integers throughout: swscale rounds by the processor it finds, and once gave two answers for one picture.
+    Integers throughout: swscale rounds by the processor it finds.
     """
     rgb = picture.astype(np.int32)
     height, width = rgb.shape[:2]

@@ -12,9 +12,6 @@ from training.scorer import read
 from training.world import RELEASED as WORLD
 from training.world import random_scene, render
 
-pytestmark = pytest.mark.skipif(
-    not (RELEASED / "text2video_pytorch_model.pth").exists(), reason="no released weights in this checkout"
-)
 SEED = 930_000_000
 
 

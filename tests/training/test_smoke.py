@@ -46,7 +46,6 @@ def test_all_stages_run_resume_and_export(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
-@pytest.mark.skipif(not (RELEASED / "VQGAN_autoencoder.pth").exists(), reason="no released weights in this checkout")
 def test_a_released_model_is_taught_on(tmp_path: Path) -> None:
     budget = Budget(autoencoder=0.02, text=0.02, clips=0.02, clips_per_kind=1, check_prompts=1)
     train(tmp_path, 1, budget, replace(WORLDS["black"], colours=("red", "pink")), RELEASED)
