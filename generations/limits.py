@@ -1,15 +1,14 @@
 """Who may submit how much. Every number is the operator's, from Policy; 0 means no limit.
 
-check() runs inside the transaction that creates the row, with the requester's row locked, so that twenty messages at
-once cannot pass a limit of five.
+Counts are read and checked inside the transaction that creates the rows, with the requesters' rows locked, so that
+twenty messages at once cannot pass a limit of five.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,10 +21,6 @@ from generations.models import COUNTED, UNFINISHED, Generation, Policy, Requeste
 
 # A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
 LEAST_FREE = 50 * 1024 * 1024
-
-
-# By person; None for everybody. Empty and forgotten outside one_moment().
-_refused_now: ContextVar[dict[int | None, LimitReached]] = ContextVar("refused_now")
 
 
 class LimitReached(Exception):
@@ -52,56 +47,41 @@ class Usage:
         return max(self.limit - self.used, 0) if self.limit else None
 
 
-def check(requester: Requester, policy: Policy) -> None:
-    """Raise LimitReached for the first rule that stands in the way."""
-    try:
+class Counts:
+    """What the rules count, read once for all prompts that are decided together, and kept true while they are."""
+
+    def __init__(self, requesters: Iterable[Requester], policy: Policy) -> None:
+        self.policy = policy
+        # Status and time of each person's own prompts, no more of them than the rules allow. One plain query: under a
+        # flood, this is what the bot does most.
+        self._own: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
+        wanted = Q(status__in=UNFINISHED)
+        if policy.daily_limit:
+            wanted |= Q(status__in=COUNTED, created_at__gte=day()[0])
+        own = Generation.objects.filter(wanted, requester__in=requesters, created_by=None)
+        for requester_id, status, created_at in own.values_list("requester_id", "status", "created_at"):
+            self._own[requester_id].append((status, created_at))
+        self._unfinished = Generation.objects.unfinished().count() if policy.queue_limit else 0
+
+    def check(self, requester: Requester) -> None:
+        """Raise LimitReached for the first rule that stands in the way of one more prompt."""
+        own = self._own[requester.pk]
         not_banned(requester)
-        own = own_prompts(requester, policy)
-        videos_per_day(own, policy)
-        waiting_at_once(own, policy)
-        whole_queue(policy)
+        videos_per_day(own, self.policy)
+        waiting_at_once(own, self.policy)
+        whole_queue(self._unfinished, self.policy)
         room_for_videos()
-    except LimitReached as refusal:
-        everybody = refusal.rule in {"queue", "storage"}
-        _refused_now.get({})[None if everybody else requester.user_id] = refusal
-        raise
 
-
-@contextmanager
-def one_moment() -> Iterator[None]:
-    """For messages that are handled together: what is refused to the first of them is refused to the rest.
-
-    A flood costs little that way. Within so short a time nothing changes but that a place becomes free, for the next.
-    """
-    token = _refused_now.set({})
-    try:
-        yield
-    finally:
-        _refused_now.reset(token)
-
-
-def refused_this_moment(user_id: int) -> LimitReached | None:
-    """What this person, or everybody, was refused with in this one moment."""
-    refused = _refused_now.get({})
-    refusal = refused.get(user_id) or refused.get(None)
-    return refusal and refusal.with_traceback(None)
+    def add(self, generation: Generation) -> None:
+        """It was accepted, so the next one finds it there."""
+        self._own[generation.requester_id].append((generation.status, timezone.now()))
+        self._unfinished += 1
 
 
 def not_banned(requester: Requester) -> None:
     """A banned person submits nothing."""
     if requester.is_banned:
         raise LimitReached("banned", reason=requester.ban_reason)
-
-
-def own_prompts(requester: Requester, policy: Policy) -> list[tuple[str, datetime]]:
-    """Status and time of what the next two rules count, no more rows than those rules allow.
-
-    One plain query for both: under a flood, this is what the bot does most.
-    """
-    wanted = Q(status__in=UNFINISHED)
-    if policy.daily_limit:
-        wanted |= Q(status__in=COUNTED, created_at__gte=day()[0])
-    return list(requester.generations.filter(wanted, created_by=None).values_list("status", "created_at"))
 
 
 def videos_per_day(own: list[tuple[str, datetime]], policy: Policy) -> None:
@@ -117,9 +97,9 @@ def waiting_at_once(own: list[tuple[str, datetime]], policy: Policy) -> None:
         raise LimitReached("waiting", limit=policy.waiting_limit)
 
 
-def whole_queue(policy: Policy) -> None:
+def whole_queue(unfinished: int, policy: Policy) -> None:
     """So many unfinished prompts of all people together."""
-    if policy.queue_limit and Generation.objects.unfinished().count() >= policy.queue_limit:
+    if policy.queue_limit and unfinished >= policy.queue_limit:
         raise LimitReached("queue", limit=policy.queue_limit)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,14 +16,23 @@ from django.db.models import Q
 from django.utils import timezone
 
 from generations import attendance, limits, prompts, tasks
-from generations.engine.base import EXACT, MAX_SEED, EngineError
+from generations.engine.base import EXACT, MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
-from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
+from generations.models import (
+    UNFINISHED,
+    Delivery,
+    Generation,
+    GenerationEvent,
+    Policy,
+    Requester,
+    Status,
+)
 from generations.served import served_model
 
 Operator = AbstractBaseUser
 
 # Everything by which submit() says no to a person. EngineError: the model folder cannot be read.
+Refusal = prompts.PromptRefused | limits.LimitReached | InvalidSpec | EngineError
 REFUSALS = (prompts.PromptRefused, limits.LimitReached, InvalidSpec, EngineError)
 
 
@@ -45,6 +55,21 @@ class Place:
     prompt_message_id: int | None = None
     # Whoever asked announces the job itself first; a result that is faster waits for that, until then at most.
     deliver_after: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt as it came. The same request_key is the same request."""
+
+    person: Person
+    prompt: str
+    request_key: str
+    place: Place | None = None
+    seed: int | None = None
+    # None: the policy's default.
+    preset: str | None = None
+    # Other parameters of engine.base.VideoSpec.
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def greeting() -> str:
@@ -77,32 +102,69 @@ def submit(
 ) -> Generation:
     """Accept a prompt: one committed row, queued or held for review. The same request_key returns the same row.
 
-    Without a preset, the policy's default counts. Raises PromptRefused, InvalidSpec or LimitReached, and then nothing
-    is stored.
+    Raises PromptRefused, InvalidSpec or LimitReached, and then nothing is stored.
     """
-    prompt = prompts.clean(prompt)
-    known = Generation.objects.filter(request_key=request_key)
-    refusal = limits.refused_this_moment(person.user_id)
-    if refusal is not None and not known.exists():
-        raise refusal
-    card, policy = model_card(), Policy.current()
-    chosen = chosen_preset(preset, policy, card)
-    spec = card.spec(prompt, seed=random_seed() if seed is None else seed, preset=chosen, **changes)
+    [outcome] = submit_all([Request(person, prompt, request_key, place, seed, preset, changes)])
+    if isinstance(outcome, Generation):
+        return outcome
+    raise outcome
+
+
+def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
+    """Accept or refuse prompts one after the other, in one transaction. What submit() would return or raise for each.
+
+    A flood costs little that way: the questions that every prompt asks the database are asked once for all of them.
+    """
+    policy = Policy.current()
+    specs = _specs(requests, policy)
+    sound = [request for request, spec in zip(requests, specs, strict=True) if isinstance(spec, VideoSpec)]
+    held = policy.review == Policy.Review.BEFORE_GENERATION
+    outcomes: list[Generation | Refusal] = []
+    created: list[Generation] = []
     with transaction.atomic():
-        # The lock makes limits count one message after the other (SQLite: the transaction itself holds the write lock).
-        requester = remember(person)
-        # Of a hundred prompts hardly one is known: asking for all its columns would be most of the query's work.
-        if known.exists():
-            return known.get()
-        limits.check(requester, policy)
-        return _create(
-            requester,
-            request_key=request_key,
-            actor="requester",
-            held=policy.review == Policy.Review.BEFORE_GENERATION,
-            place=place,
-            **vars(spec),
-        )
+        # The locks make limits count one message after the other (SQLite: the transaction itself is the only writer).
+        requesters = remember_all(request.person for request in sound)
+        keys = [request.request_key for request in sound]
+        known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
+        counts = limits.Counts(requesters.values(), policy)
+        for request, spec in zip(requests, specs, strict=True):
+            if not isinstance(spec, VideoSpec):
+                outcomes.append(spec)
+                continue
+            if request.request_key not in known:
+                requester = requesters[request.person.user_id]
+                try:
+                    counts.check(requester)
+                except limits.LimitReached as refusal:
+                    outcomes.append(refusal)
+                    continue
+                row = _new(requester, request.request_key, held=held, place=request.place, **vars(spec))
+                counts.add(row)
+                created.append(row)
+                known[request.request_key] = row
+            outcomes.append(known[request.request_key])
+        _create(created, actor="requester")
+    return outcomes
+
+
+def _specs(requests: Sequence[Request], policy: Policy) -> list[VideoSpec | Refusal]:
+    """What each request asks the engine for, or what is wrong with it."""
+    try:
+        card: ModelCard | EngineError = model_card()
+    except EngineError as error:
+        card = error
+    specs: list[VideoSpec | Refusal] = []
+    for request in requests:
+        try:
+            prompt = prompts.clean(request.prompt)
+            if isinstance(card, EngineError):
+                raise card
+            preset = chosen_preset(request.preset, policy, card)
+            seed = random_seed() if request.seed is None else request.seed
+            specs.append(card.spec(prompt, seed=seed, preset=preset, **request.changes))
+        except REFUSALS as refusal:
+            specs.append(refusal)
+    return specs
 
 
 def rerun(
@@ -129,16 +191,11 @@ def rerun(
     if generation.chat_id is not None:
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
     with transaction.atomic():
-        return _create(
-            generation.requester,
-            request_key=f"rerun:{secrets.token_urlsafe(16)}",
-            actor=str(by),
-            held=False,
-            place=place,
-            parent=generation,
-            created_by=by,
-            **vars(spec),
-        )
+        key = f"rerun:{secrets.token_urlsafe(16)}"
+        facts = {**vars(spec), "parent": generation, "created_by": by}
+        row = _new(generation.requester, key, held=False, place=place, **facts)
+        _create([row], actor=str(by))
+        return row
 
 
 def cancel(generation: Generation, *, by: Operator | str) -> bool:
@@ -178,24 +235,35 @@ def unban(requester: Requester, *, by: Operator) -> None:
 
 def remember(person: Person) -> Requester:
     """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
-    details = {
+    with transaction.atomic():
+        return remember_all([person])[person.user_id]
+
+
+def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
+    """Their rows by user id, made where they are new, locked in one order for all processes."""
+    details = {person.user_id: _details(person) for person in people}
+    locked = Requester.objects.select_for_update().filter(user_id__in=details).order_by("user_id")
+    found = {requester.user_id: requester for requester in locked}
+    if len(found) < len(details):
+        new = [Requester(user_id=user_id, **details[user_id]) for user_id in sorted(details) if user_id not in found]
+        Requester.objects.bulk_create(new, ignore_conflicts=True)
+        found = {requester.user_id: requester for requester in locked.all()}
+    for user_id, requester in found.items():
+        # Names hardly ever change, and a write costs more than a look.
+        changed = [name for name, value in details[user_id].items() if getattr(requester, name) != value]
+        for name in changed:
+            setattr(requester, name, details[user_id][name])
+        if changed:
+            requester.save(update_fields=changed)
+    return found
+
+
+def _details(person: Person) -> dict[str, str]:
+    return {
         "display_name": _storable(person.display_name, 256),
         "username": _storable(person.username, 64),
         "language_code": _storable(person.language_code, 16),
     }
-    with transaction.atomic(savepoint=False):
-        locked = Requester.objects.select_for_update()
-        requester = locked.filter(user_id=person.user_id).first()
-        if requester is None:
-            made = Requester.objects.get_or_create(user_id=person.user_id, defaults=details)[0]
-            requester = locked.get(pk=made.pk)
-        # Names hardly ever change, and a write costs more than a look.
-        changed = [name for name, value in details.items() if getattr(requester, name) != value]
-        for name in changed:
-            setattr(requester, name, details[name])
-        if changed:
-            requester.save(update_fields=changed)
-        return requester
 
 
 def chat_moved(old_id: int, new_id: int) -> int:
@@ -243,22 +311,28 @@ def random_seed() -> int:
     return secrets.randbelow(MAX_SEED + 1)
 
 
-def _create(
-    requester: Requester, *, request_key: str, actor: str, held: bool, place: Place | None, **values: Any
-) -> Generation:
-    status = Status.PENDING_REVIEW if held else Status.QUEUED
-    generation = Generation.objects.create(
+def _new(requester: Requester, request_key: str, *, held: bool, place: Place | None, **values: Any) -> Generation:
+    """A row that is not stored yet."""
+    return Generation(
         requester=requester,
         request_key=request_key,
-        status=status,
+        status=Status.PENDING_REVIEW if held else Status.QUEUED,
         queued_at=None if held else timezone.now(),
         **(vars(place) if place else {}),
         **values,
     )
-    generation.record("held for review" if held else "queued", actor=actor)
-    if not held:
-        tasks.ring(generation)
-    return generation
+
+
+def _create(rows: Sequence[Generation], *, actor: str) -> None:
+    """Store them, each with its first event, and ring for those that are queued."""
+    Generation.objects.bulk_create(rows)
+    events = {Status.PENDING_REVIEW: "held for review", Status.QUEUED: "queued"}
+    GenerationEvent.objects.bulk_create(
+        GenerationEvent(generation=row, kind=events[Status(row.status)], actor=actor[:100]) for row in rows
+    )
+    for row in rows:
+        if row.status == Status.QUEUED:
+            tasks.ring(row)
 
 
 def _storable(text: str, length: int) -> str:

@@ -11,10 +11,9 @@ from asgiref.sync import sync_to_async
 from telegram import Update
 from telegram.ext import Application
 
-from generations import limits
-
 from . import inbox, outbox, texts
 from .addressing import is_private, read_update
+from .decisions import Decisions, Wish, settle
 from .models import ReceivedUpdate
 from .speaker import Speaker
 
@@ -24,8 +23,7 @@ App = Application[Any, Any, Any, Any, Any, Any]
 
 # A handler that raises is tried this many times in all.
 MAX_ATTEMPTS = 3
-# Updates taken from the inbox together. They are handled one after the other: a handler waits for nothing but the
-# database, and that does one thing at a time for one process.
+# Updates taken from the inbox and decided together: most of what a decision costs is asked once for all of them.
 AT_ONCE = 64
 FAILURES = "failures"
 
@@ -43,14 +41,22 @@ class Consumer:
 
     def __init__(self, application: App, owner: str) -> None:
         self.application, self.owner = application, owner
+        self._claimed: list[ReceivedUpdate] = []
+        self.decisions = Decisions.of(application.bot_data)
         self.speaker = Speaker(application.bot)
         # Rung when an update was stored.
         self.wake = asyncio.Event()
 
     async def tick(self) -> None:
         """Handle all updates that may be handled now."""
-        while rows := await sync_to_async(inbox.claim)(self.owner, AT_ONCE):
-            await self._handle_all(rows)
+        if self._claimed:
+            # The database failed in the middle of them.
+            await sync_to_async(inbox.put_back)(self._claimed, self.owner)
+        while True:
+            self._claimed = await sync_to_async(inbox.claim)(self.owner, AT_ONCE)
+            if not self._claimed:
+                return
+            await self._handle_all(self._claimed)
             self.speaker.wake.set()
 
     async def run_once(self) -> None:
@@ -63,24 +69,24 @@ class Consumer:
 
     async def _handle_all(self, rows: list[ReceivedUpdate]) -> None:
         """In their order. When one fails, the rest of its chat waits for it."""
-        silent: list[ReceivedUpdate] = []
+        handled: list[ReceivedUpdate] = []
         held: list[ReceivedUpdate] = []
         failed: set[str] = set()
-        with limits.one_moment():
-            for row in rows:
-                if row.chat in failed:
-                    held.append(row)
-                elif await self._handle(row):
-                    silent.append(row)
-                else:
-                    failed.add(row.chat)
+        for row in rows:
+            if row.chat in failed:
+                held.append(row)
+            elif await self._handle(row):
+                handled.append(row)
+            else:
+                failed.add(row.chat)
+        done = await self._settle(handled, held)
         # One statement for the whole batch; it leaves alone what was decided.
-        await sync_to_async(inbox.finish)(silent, self.owner)
+        await sync_to_async(inbox.finish)(done, self.owner)
         if held:
             await sync_to_async(inbox.put_back)(held, self.owner)
 
     async def _handle(self, row: ReceivedUpdate) -> bool:
-        """Let the handlers decide. False when the update must be handled again."""
+        """Let the handlers say what they want. False when the update must be handled again."""
         try:
             update = read_update(json.loads(row.payload), self.application.bot)
         except Exception as error:
@@ -91,6 +97,37 @@ class Consumer:
         await self.application.process_update(update)
         failure = self.application.bot_data.setdefault(FAILURES, {}).pop(row.update_id, None)
         return failure is None or await self._give_up(row, update, failure)
+
+    async def _settle(self, rows: list[ReceivedUpdate], held: list[ReceivedUpdate]) -> list[ReceivedUpdate]:
+        """Do what the handlers want for all of them. Returns those that are done; what has to wait joins held."""
+        wishes = self.decisions.take([row.update_id for row in rows])
+        if not wishes:
+            return rows
+        try:
+            await sync_to_async(settle)(wishes)
+            return rows
+        except Exception as error:
+            # What one of them does to the database must not cost the others.
+            logger.warning("%s updates are decided one by one: %s", len(wishes), type(error).__name__)
+        done: list[ReceivedUpdate] = []
+        failed: set[str] = set()
+        for row in rows:
+            if row.chat in failed:
+                held.append(row)
+            elif row.update_id not in wishes or await self._settle_one(row, wishes[row.update_id]):
+                done.append(row)
+            else:
+                failed.add(row.chat)
+        return done
+
+    async def _settle_one(self, row: ReceivedUpdate, wish: Wish) -> bool:
+        """False when the update must be handled again."""
+        try:
+            await sync_to_async(settle)({row.update_id: wish})
+        except Exception as error:
+            update = read_update(json.loads(row.payload), self.application.bot)
+            return await self._give_up(row, update, error)
+        return True
 
     async def _give_up(self, row: ReceivedUpdate, update: Update, failure: Exception) -> bool:
         """After the last attempt an apology. False when there is another attempt."""
@@ -104,7 +141,7 @@ class Consumer:
         message = update.effective_message
         if message is not None and is_private(message):
             # Better than silence.
-            await sync_to_async(outbox.decide)(row.update_id, texts.trouble(), error=reason)
+            await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, texts.trouble())], error=reason)
         else:
             await sync_to_async(inbox.finish)([row], self.owner, reason)
         return True

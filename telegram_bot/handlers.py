@@ -1,4 +1,4 @@
-"""What the bot does with a message: read it, call a service, answer with a text. application.py says when."""
+"""What the bot does with a message: read it, and say what is wanted. application.py says when, decisions.py does it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from telegram.ext import ContextTypes
 
 from generations import services
 
-from . import delivery, outbox, texts
+from . import delivery, texts
 from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
-from .answers import answer
+from .decisions import Decisions, Move, Wish
 
 Context = ContextTypes.DEFAULT_TYPE
 
 
 async def greet(update: Update, context: Context) -> None:
     """/start and /hello: the operator's greeting, and what the loaded model can draw."""
-    await answer(update, await sync_to_async(_greeting)())
+    _want(update, context, await sync_to_async(_greeting)())
 
 
 async def video(update: Update, context: Context) -> None:
@@ -30,51 +30,46 @@ async def video(update: Update, context: Context) -> None:
     command = command_of(message, context.bot)
     prompt = command[1] if command else ""
     if prompt.strip():
-        await _submit(update, message, prompt)
+        _submit(update, context, message, prompt)
     else:
-        await answer(update, texts.video_needs_text())
+        _want(update, context, texts.video_needs_text())
 
 
 async def unknown_command(update: Update, context: Context) -> None:
     """A mistyped command is not a prompt: nobody wants a video of "/strat"."""
-    await answer(update, texts.commands())
+    _want(update, context, texts.commands())
 
 
 async def prompt(update: Update, context: Context) -> None:
     """Any other text, or the caption of a picture: a prompt, passed on unchanged."""
     message = _message(update)
     if is_addressed(message, context.bot):
-        await _submit(update, message, prompt_of(message, context.bot))
+        _submit(update, context, message, prompt_of(message, context.bot))
 
 
 async def no_text(update: Update, context: Context) -> None:
     """A sticker, a voice message, a picture without words."""
-    await answer(update, texts.send_text())
+    _want(update, context, texts.send_text())
 
 
 async def group_moved(update: Update, context: Context) -> None:
     """A group became a supergroup: what is on its way there needs the new id."""
     message = _message(update)
     if message.migrate_to_chat_id is not None:
-        await sync_to_async(services.chat_moved)(message.chat.id, message.migrate_to_chat_id)
+        _want(update, context, Move(message.chat.id, message.migrate_to_chat_id))
 
 
-async def _submit(update: Update, message: Message, text: str) -> None:
+def _submit(update: Update, context: Context, message: Message, text: str) -> None:
     person = person_of(message)
     if person is None:
         return
     place = replace(place_of(message), deliver_after=timezone.now() + delivery.ANNOUNCEMENT)
-    await sync_to_async(_decide)(update.update_id, person, text, place)
+    _want(update, context, services.Request(person, text, f"update:{update.update_id}", place))
 
 
-def _decide(update_id: int, person: services.Person, text: str, place: services.Place) -> None:
-    """Accept or refuse, and note the answer. In one go: under a flood every change of threads counts."""
-    try:
-        generation = services.submit(person, text, request_key=f"update:{update_id}", place=place)
-    except services.REFUSALS as refusal:
-        outbox.decide(update_id, texts.refusal(refusal))
-    else:
-        outbox.decide(update_id, announces=generation.pk)
+def _want(update: Update, context: Context, wish: Wish) -> None:
+    if update.effective_message is not None:
+        Decisions.of(context.bot_data).add(update.update_id, wish)
 
 
 def _greeting() -> str:

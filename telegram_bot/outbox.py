@@ -7,13 +7,14 @@ sixty.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import BigIntegerField, Case, Max, Min, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -25,19 +26,29 @@ LONGEST_RUN = 500
 LOST_AFTER = timedelta(minutes=10)
 
 
-def decide(update_id: int, answer: str = "", *, announces: int | None = None, error: str = "") -> bool:
-    """Write down what to answer. False when that was decided before, or the update was never stored."""
-    undecided = ReceivedUpdate.objects.filter(update_id=update_id, decided_at__isnull=True)
-    return (
-        undecided.update(
-            decided_at=timezone.now(),
-            answer=answer,
-            announces=announces,
-            owner="",
-            lease_until=None,
-            error=error[:2000],
-        )
-        == 1
+@dataclass(frozen=True)
+class Decision:
+    """What one update is answered: words, or a job to be announced."""
+
+    update_id: int
+    answer: str = ""
+    announces: int | None = None
+
+
+def decide(decisions: Sequence[Decision], error: str = "") -> int:
+    """Write them down, in one statement. Those decided before stay as they are. Returns how many are new."""
+    undecided = ReceivedUpdate.objects.filter(
+        update_id__in=[decision.update_id for decision in decisions], decided_at__isnull=True
+    )
+    answers = [When(update_id=each.update_id, then=Value(each.answer)) for each in decisions if each.answer]
+    jobs = [When(update_id=each.update_id, then=Value(each.announces)) for each in decisions if each.announces]
+    return undecided.update(
+        decided_at=timezone.now(),
+        answer=Case(*answers, default=Value("")),
+        announces=Case(*jobs, default=None, output_field=BigIntegerField()),
+        owner="",
+        lease_until=None,
+        error=error[:2000],
     )
 
 

@@ -56,8 +56,12 @@ class Courier:
 
     async def run_once(self) -> None:
         """Hand over everything that is due, and come back when it is done. No progress edits."""
-        while await self.start_deliveries():
-            await asyncio.wait(self._busy.values(), return_when=asyncio.FIRST_COMPLETED)
+        self.wake.set()
+        # A chat that became free while the next result was looked for was not looked at.
+        while self.wake.is_set():
+            self.wake.clear()
+            while await self.start_deliveries():
+                await asyncio.wait(self._busy.values(), return_when=asyncio.FIRST_COMPLETED)
 
     async def finish(self, seconds: float) -> None:
         """Let what has begun end, for a while."""

@@ -79,28 +79,75 @@ def test_twenty_messages_at_once_do_not_pass_a_limit_of_five(rule: str, limit: d
     assert refused == [rule] * 15
 
 
-def test_within_one_moment_a_refusal_is_not_asked_for_again_and_a_known_prompt_is_known() -> None:
-    policy(waiting_limit=1)
-    with limits.one_moment():
-        first = submit(1)
-        with pytest.raises(LimitReached):
-            submit(2)
-        Policy.objects.update(waiting_limit=0)
-        with pytest.raises(LimitReached):
-            submit(3)
-        assert submit(1) == first
-        assert submit(4, Person(user_id=2)).requester.user_id == 2
-    assert submit(3).status == Status.QUEUED
+def asked(number: int, person: Person = ANN) -> services.Request:
+    return services.Request(person, "a red circle", f"key {number}")
 
 
-def test_within_one_moment_a_full_queue_is_full_for_everybody() -> None:
+def test_what_is_decided_together_is_counted_one_after_the_other_and_a_known_prompt_is_known() -> None:
+    policy(waiting_limit=2)
+    before = submit(1)
+    bob = Person(user_id=2)
+    known, second, third, bobs, again = services.submit_all([asked(1), asked(2), asked(3), asked(4, bob), asked(2)])
+    assert known == before
+    assert isinstance(second, Generation)
+    assert second.status == Status.QUEUED
+    assert isinstance(third, LimitReached)
+    assert (third.rule, third.limit) == ("waiting", 2)
+    assert isinstance(bobs, Generation)
+    assert bobs.requester.user_id == 2
+    assert again is second
+    assert Generation.objects.count() == 3
+    assert [event.kind for event in second.events.all()] == ["queued"]
+
+
+def test_a_queue_that_is_full_half_way_is_full_for_everybody_after_that() -> None:
     policy(queue_limit=1)
-    with limits.one_moment():
-        submit(1)
-        for person in (1, 2, 3):
-            with pytest.raises(LimitReached) as refusal:
-                submit(10 + person, Person(user_id=person))
-            assert refusal.value.rule == "queue"
+    first, *others = services.submit_all([asked(number, Person(user_id=number)) for number in range(1, 5)])
+    assert isinstance(first, Generation)
+    assert [getattr(other, "rule", "") for other in others] == ["queue"] * 3
+
+
+def test_a_daily_limit_is_reached_half_way() -> None:
+    policy(daily_limit=2)
+    outcomes = services.submit_all([asked(number) for number in range(4)])
+    assert [getattr(outcome, "rule", "accepted") for outcome in outcomes] == ["accepted", "accepted", "daily", "daily"]
+
+
+def test_a_bad_prompt_among_good_ones_is_refused_alone() -> None:
+    policy()
+    empty = services.Request(ANN, "  ", "empty")
+    good, bad, large = services.submit_all(
+        [asked(1), empty, services.Request(ANN, "a cat", "large", changes={"frames": 10_000})]
+    )
+    assert isinstance(good, Generation)
+    assert isinstance(bad, services.prompts.PromptRefused)
+    assert isinstance(large, services.InvalidSpec)
+    assert Generation.objects.count() == 1
+
+
+def test_two_processes_that_meet_the_same_new_people_make_each_of_them_once() -> None:
+    policy()
+    together = threading.Barrier(2)
+    failures: list[Exception] = []
+
+    def send(numbers: list[int]) -> None:
+        try:
+            together.wait()
+            services.submit_all([asked(number, Person(user_id=number % 40)) for number in numbers])
+        except Exception as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    numbers = list(range(80))
+    threads = [threading.Thread(target=send, args=(part,)) for part in (numbers, [100 + n for n in reversed(numbers)])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert Requester.objects.count() == 40
+    assert Generation.objects.count() == 160
 
 
 def test_zero_means_no_limit() -> None:

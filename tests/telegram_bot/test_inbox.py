@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import OperationalError
 from django.utils import timezone
 
 from generations import services
@@ -132,30 +133,61 @@ async def test_an_earlier_update_of_the_chat_holds_back_the_later_ones_and_nobod
 async def test_a_handler_that_fails_is_tried_three_times_and_then_passed_over(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = []
+    clean = services.prompts.clean
 
-    def broken(*args: Any, **options: Any) -> None:
-        tried.append(options["request_key"])
-        raise RuntimeError("no luck")
+    def broken(text: str) -> str:
+        if text == "a cat":
+            raise RuntimeError("no luck")
+        return clean(text)
 
     house.telegram.say(ALICE, "a cat")
     house.telegram.say(ALICE, "/start")
+    house.telegram.say(BOB, "a dog")
     with monkeypatch.context() as patch:
-        patch.setattr(services, "submit", broken)
+        patch.setattr(services.prompts, "clean", broken)
         await house.receive()
-        # Held back meanwhile, in order.
+        # Held back meanwhile, in order; what came in the same breath from somebody else is not.
         assert house.telegram.bot_messages(ALICE) == []
+        assert [message.text for message in house.telegram.bot_messages(BOB)] == ["Queued, 1 of 1"]
         for _ in range(3):
             await sync_to_async(ReceivedUpdate.objects.filter(decided_at=None).update)(lease_until=None)
             await house.consumer.run_once()
-    assert len(tried) == 3
-    first, second = await updates()
+    first, second, _ = await updates()
     assert (first.error, first.attempts) == ("RuntimeError: no luck", 3)
     assert first.handled_at is not None
-    assert second.error == ""
+    assert (second.error, second.attempts) == ("", 1)
     sorry, greeting = house.telegram.bot_messages(ALICE)
     assert sorry.text == "Something went wrong here, and your message was not handled. Please send it again later."
     assert greeting.text.startswith("Hello!")
+
+
+async def test_updates_left_behind_by_a_database_that_was_away_are_handled_when_it_is_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    house.telegram.say(ALICE, "a cat")
+    house.telegram.say(BOB, "a dog")
+    await house.fetch()
+    with monkeypatch.context() as patch:
+        patch.setattr(consumer, "settle", away)
+        patch.setattr(inbox, "try_again", away)
+        with pytest.raises(OperationalError):
+            await house.consumer.run_once()
+    await house.consumer.run_once()
+    assert prompts_of(await jobs()) == ["a cat", "a dog"]
+    assert {row.attempts for row in await updates()} == {1}
+
+
+async def test_what_was_asked_just_before_a_group_moved_is_answered_in_the_new_one(house: House) -> None:
+    group = {"id": -100, "type": "group", "title": "Friends"}
+    asked = base(1, text=f"/video@{house.application.bot.username} a cat", chat=group)
+    moved = base(2, chat=group, text=None, migrate_to_chat_id=-100200)
+    await sync_to_async(inbox.store)([asked, moved])
+    await house.consumer.tick()
+    [row] = await jobs()
+    assert (row.chat_id, row.prompt_message_id) == (-100200, None)
 
 
 async def test_an_answer_that_could_not_be_sent_is_sent_later(house: House) -> None:

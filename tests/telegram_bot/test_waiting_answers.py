@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.utils import timezone
 
 from generations import services
-from telegram_bot import inbox, outbox, texts
+from telegram_bot import consumer, decisions, inbox, outbox, texts
 from telegram_bot.models import ReceivedUpdate
 from telegram_bot.speaker import Speaker
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, base, jobs, set_policy, updates
@@ -136,15 +138,24 @@ async def test_a_flood_of_one_person_takes_little_and_the_known_prompt_is_still_
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await set_policy(waiting_limit=1)
-    asked = []
-    check = services.limits.check
-    monkeypatch.setattr(services.limits, "check", lambda *args: (asked.append(args), check(*args)))
     # Killed between the job and its answer, with more behind it.
     await sync_to_async(inbox.store)([base(number, text=f"cat {number}") for number in range(1, 31)])
     person, place = services.Person(ALICE), services.Place(ALICE)
     await sync_to_async(services.submit)(person, "cat 2", request_key="update:2", place=place)
-    await house.consumer.run_once()
-    assert len(asked) == 2, "the first for the job, the second for all others"
+    queries: list[str] = []
+
+    def count(execute: Any, sql: str, *rest: Any) -> Any:
+        queries.append(sql)
+        return execute(sql, *rest)
+
+    def watched(wishes: dict[int, Any]) -> None:
+        with connection.execute_wrapper(count):
+            decisions.settle(wishes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(consumer, "settle", watched)
+        await house.consumer.run_once()
+    assert len(queries) < 20, "for thirty messages"
     [row] = await jobs()
     assert [update.update_id for update in await updates() if update.announces == row.pk] == [2]
     first, queued, rest = house.telegram.bot_messages(ALICE)
