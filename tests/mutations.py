@@ -242,7 +242,7 @@ MUTATIONS = [
     Mutation(
         "52 a message seen before is not recognised",
         "generations/services.py",
-        "Generation.objects.filter(request_key=request_key)",
+        "Generation.objects.filter(request_key__in=keys)",
         'Generation.objects.filter(request_key="")',
         "tests/generations/test_services.py::test_a_replayed_message_makes_no_second_video",
     ),
