@@ -21,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import ROOT, commit, describe_device, summary, versions
 from generations.engine import load_engine
-from generations.engine.base import EXACT, Engine
+from generations.engine.base import EXACT, Engine, render_one
 from generations.engine.card import DEMO_MODEL, ModelCard
 from generations.engine.presets import PRESETS
 from training.captions import Caption
@@ -124,7 +124,7 @@ class Renderer:
     def _clip(cls, seed: int, caption: Caption, name: str, names: list[str]) -> Clip:
         spec = cls.engine.card.spec(caption.text, seed=seed, preset=name)
         started = time.process_time()
-        [frames] = cls.engine.render([spec], lambda done, total: None)
+        frames = render_one(cls.engine, spec)
         seconds = time.process_time() - started
         clip = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
         judged = Judged(caption, read(clip))
@@ -161,7 +161,7 @@ def counted(engine: Engine, name: str) -> float:
     # Words that no clip has used, so that no part is taken from a cache.
     spec = engine.card.spec(f"a red circle, {name}", seed=1, preset=name)
     with FlopCounterMode(display=False) as counter:
-        engine.render([spec], on_step=lambda done, total: None)
+        render_one(engine, spec)
     return round(float(counter.get_total_flops()) / 1e9, 1)
 
 

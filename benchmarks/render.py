@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.common import commit, describe_device, summary, versions
 from generations.engine import load_engine
+from generations.engine.base import render_one
 from generations.engine.card import DEMO_MODEL
 from generations.engine.video import write_video
 
@@ -46,7 +47,7 @@ def measure(model: str, device: str, clips: int, steps: int | None) -> dict[str,
             spec = card.spec(prompt, seed=number, **changes)
             started = time.perf_counter()
             # Frames come back on the CPU, so the GPU has finished when this returns.
-            [frames] = engine.render([spec], on_step=lambda done, total: None)
+            frames = render_one(engine, spec)
             rendered = time.perf_counter()
             write_video(frames, Path(folder) / f"{number}.mp4", spec.fps, upscale=card.upscale)
             if number:

@@ -1,4 +1,4 @@
-"""Keeps a row's lease alive while the main thread computes, and ends the process when it hangs."""
+"""Keeps the leases of rows alive while the main thread computes, and ends the process when it hangs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from django.conf import settings
@@ -37,12 +37,14 @@ class LeaseKeeper(threading.Thread):
     A thread alone would keep a hung render alive for ever, so it also watches for signs of life.
     """
 
-    def __init__(self, row: Generation, owner: str, *, beat: float = BEAT) -> None:
-        super().__init__(name=f"lease of #{row.pk}", daemon=True)
-        self.row = row
+    def __init__(self, rows: Sequence[Generation], owner: str, *, beat: float = BEAT) -> None:
+        """rows: what is rendered together. Each has a lease of its own; lost holds the keys of those that are gone."""
+        self.title = ", ".join(f"#{row.pk}" for row in rows)
+        super().__init__(name=f"lease of {self.title}", daemon=True)
+        self.rows = rows
         self.owner = owner
         self.beat = beat
-        self.lost = threading.Event()
+        self.lost: set[int] = set()
         self._over = threading.Event()
         self._last_sign = time.monotonic()
 
@@ -64,8 +66,9 @@ class LeaseKeeper(threading.Thread):
             while not self._over.wait(self.beat):
                 self._set_alarm()
                 if time.monotonic() - self._last_sign > settings.STEP_TIMEOUT_SECONDS:
-                    end_hung_process(f"#{self.row.pk} has not moved for {settings.STEP_TIMEOUT_SECONDS} s")
-                self._renew()
+                    end_hung_process(f"{self.title}: has not moved for {settings.STEP_TIMEOUT_SECONDS} s")
+                for row in self.rows:
+                    self._renew(row)
         finally:
             faulthandler.cancel_dump_traceback_later()
             connection.close()
@@ -74,13 +77,13 @@ class LeaseKeeper(threading.Thread):
     def _set_alarm() -> None:
         faulthandler.dump_traceback_later(settings.STEP_TIMEOUT_SECONDS + LOCKED, exit=True, file=STDERR)
 
-    def _renew(self) -> None:
+    def _renew(self, row: Generation) -> None:
         try:
-            if not self.row.renew_lease(self.owner):
-                self.lost.set()
+            if not row.renew_lease(self.owner):
+                self.lost.add(row.pk)
         except DatabaseError as error:
             # The render goes on: the lease outlives a short outage, and every later write checks it anyway.
-            logger.warning("Could not renew the lease of #%s: %s", self.row.pk, type(error).__name__)
+            logger.warning("Could not renew the lease of #%s: %s", row.pk, type(error).__name__)
             close_old_connections()
 
 

@@ -46,6 +46,9 @@ DELIVERY_LEASE = timedelta(seconds=300)
 # Nobody is at its delivery, or whoever was is dead.
 _UNLEASED = Q(delivery_lease_until__isnull=True) | Q(delivery_lease_until__lt=Now())
 
+# Rows that are equal in these may be rendered together: they take the same passes through the network.
+BATCH_KEY = ("frames", "width", "height", "steps", "preset")
+
 # What a row says of its video while it has none.
 NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
 
@@ -169,8 +172,27 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
             F("priority").desc(), F("requester__last_served_at").asc(nulls_first=True), "queued_at", "pk"
         )
 
-    def claim_next(self, owner: str) -> Generation | None:
-        """Make the next queued row ours, with a lease; None when nothing is queued."""
+    def claim_next(self, owner: str, n: int = 1) -> list[Generation]:
+        """Make the next queued row ours, with a lease, and up to n - 1 more that may be rendered together with it.
+
+        Empty when nothing is queued.
+        """
+        first = self._claim_first(owner)
+        return [] if first is None else [first, *self.claim_mates(first, owner, n - 1)]
+
+    def claim_mates(self, first: Generation, owner: str, n: int) -> list[Generation]:
+        """Make up to n queued rows ours that may be rendered together with first, in fair order.
+
+        What was begun before is rendered alone, whatever ended that: a prompt that kills its worker must not take
+        others with it twice.
+        """
+        alike = self.filter(attempt=0, **{field: getattr(first, field) for field in BATCH_KEY})
+        mates: list[Generation] = []
+        while first.attempt == 1 and len(mates) < n and (mate := alike._claim_first(owner)) is not None:
+            mates.append(mate)
+        return mates
+
+    def _claim_first(self, owner: str) -> Generation | None:
         candidates = self.in_fair_order().select_related("requester")
         # SQLite has one writer at a time anyway, and an idle look must not become a write.
         skips_locked = connection.features.has_select_for_update_skip_locked

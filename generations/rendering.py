@@ -1,4 +1,4 @@
-"""From a claimed row to a video in the storage: what a worker process does with one generation."""
+"""From claimed rows to videos in the storage: what a worker process does with generations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 import traceback
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.files import File
@@ -25,13 +25,17 @@ from django.db import close_old_connections
 from django.utils import timezone
 from rq.timeouts import JobTimeoutException
 
-from generations import tasks
+from generations import batch, tasks
 from generations.engine import load_engine
-from generations.engine.base import Engine, EngineError, RenderCancelled
+from generations.engine.base import Engine, EngineError, Outcome, RenderCancelled
 from generations.engine.video import VideoFile, probe_encoder, write_poster, write_video
 from generations.lease import LeaseKeeper, patiently
 from generations.models import MAX_ATTEMPTS, Generation, Status, media_token
 from generations.served import served_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
@@ -67,19 +71,46 @@ def preload() -> None:
 
 
 def render_next(owner: str = OWNER) -> bool:
-    """Render the row whose turn it is; False when none is queued. Whatever happens to it is recorded in the row."""
+    """Render the row whose turn it is, and what may be rendered with it; False when nothing is queued.
+
+    Whatever happens to a row is recorded in it.
+    """
     maker = engine()
     stop_pressed.clear()
-    row = Generation.objects.claim_next(owner)
-    if row is None:
+    rows = batch.claim(owner, maker)
+    if not rows:
         return False
-    logger.info("#%s: rendering, attempt %s", row.pk, row.attempt)
+    started = time.monotonic()
+    for row in rows:
+        logger.info("#%s: rendering, attempt %s", row.pk, row.attempt)
+    with LeaseKeeper(rows, owner) as lease:
+        reporters = [StepReporter(row, owner, lease) for row in rows]
+        alone = len(rows) == 1
+
+        def conclude(row: Generation, outcome: Outcome | SystemExit) -> None:
+            _conclude(row, outcome, maker, owner, lease, started, alone)
+
+        batch.render(rows, maker, reporters, conclude)
+    return True
+
+
+def _conclude(
+    row: Generation,
+    outcome: Outcome | SystemExit,
+    maker: Engine,
+    owner: str,
+    lease: LeaseKeeper,
+    started: float,
+    alone: bool,
+) -> None:
+    """Store the frames, or record what ended the row. Raises DatabaseError when nothing can be recorded."""
+    lease.alive()
     try:
-        with LeaseKeeper(row, owner) as lease:
-            _render(row, maker, owner, lease)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        _store(row, outcome, maker, owner, lease, started)
     except WorkerStopping:
-        if patiently(lambda: row.retry_later(owner, reason="the worker was stopped")):
-            tasks.ring(row)
+        _put_back(row, owner, "the worker was stopped")
     except RenderCancelled:
         # When the lease is gone this changes nothing: the row belongs to somebody else.
         patiently(lambda: row.stopped(owner))
@@ -87,24 +118,33 @@ def render_next(owner: str = OWNER) -> bool:
         reason = f"{error}"
         if error.retryable and row.attempt < MAX_ATTEMPTS:
             logger.warning("#%s: attempt %s failed and will be repeated: %s", row.pk, row.attempt, reason)
-            if patiently(lambda: row.retry_later(owner, reason=reason)):
-                tasks.ring(row)
+            _put_back(row, owner, reason)
         else:
             _fail(row, owner, error.public_reason, reason)
     except DatabaseError:
-        # Nothing can be recorded. The lease lapses and the sweep takes over.
         raise
-    # A library may call sys.exit(); RQ swallows that, and the row would wait for its lease to lapse.
     except (Exception, SystemExit) as error:
-        _fail(row, owner, TOO_SLOW if isinstance(error, JobTimeoutException) else GENERAL_REASON, repr(error))
-    return True
+        too_slow = isinstance(error, JobTimeoutException)
+        if too_slow and not alone:
+            _put_back(row, owner, "the time limit of one video was over for several")
+        else:
+            _fail(row, owner, TOO_SLOW if too_slow else GENERAL_REASON, repr(error))
 
 
-def _render(row: Generation, maker: Engine, owner: str, lease: LeaseKeeper) -> None:
-    started = time.monotonic()
+def _put_back(row: Generation, owner: str, reason: str) -> None:
+    if patiently(lambda: row.retry_later(owner, reason=reason)):
+        tasks.ring(row)
+
+
+def _store(
+    row: Generation,
+    frames: npt.NDArray[np.uint8],
+    maker: Engine,
+    owner: str,
+    lease: LeaseKeeper,
+    started: float,
+) -> None:
     spec = row.spec()
-    [frames] = maker.render([spec], StepReporter(row, owner, lease))
-    lease.alive()
     with tempfile.TemporaryDirectory(prefix="render-", dir=workshop()) as folder:
         facts = {**asdict(spec), "model": maker.card.name, "licence": maker.card.licence}
         clip = write_video(frames, Path(folder) / "a.mp4", spec.fps, upscale=maker.card.upscale, metadata=facts)
@@ -178,7 +218,7 @@ class StepReporter:
         try:
             if stop_pressed.is_set():
                 self.row.cancel(actor="stop button of the queue's page")
-            if self.row.cancel_wanted(self.owner) or self.lease.lost.is_set():
+            if self.row.cancel_wanted(self.owner) or self.row.pk in self.lease.lost:
                 raise RenderCancelled
             self._report(done, total)
         except DatabaseError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import sys
 import tempfile
@@ -57,6 +58,15 @@ def envurl(name: str, default: str, schemes: set[str]) -> str:
         # The value may hold a password, so the message never repeats it.
         raise ImproperlyConfigured(f"{name} must be a URL starting with one of: {', '.join(sorted(schemes))}.")
     return value
+
+
+def batch_size() -> int | None:
+    value = os.environ.get("BATCH_SIZE", "").strip().lower()
+    if value in {"", "auto"}:
+        return None
+    if not re.fullmatch(r"[1-9]|1[0-6]", value):
+        raise ImproperlyConfigured(f"BATCH_SIZE must be auto or a whole number from 1 to 16, not {value!r}.")
+    return int(value)
 
 
 DEBUG = envbool("DEBUG", False)
@@ -241,6 +251,8 @@ if ENGINE_ACCELERATION not in {"auto", "off", "graphs", "compile"}:
     raise ImproperlyConfigured(
         f"ENGINE_ACCELERATION must be auto, off, graphs or compile, not {ENGINE_ACCELERATION!r}."
     )
+# How many prompts one render may take together; None leaves it to the engine, which knows where that pays.
+BATCH_SIZE = batch_size()
 # A few-step LoRA in PEFT's format, a folder or file. Only workers read it; everybody else offers the preset turbo then.
 TURBO_LORA = os.environ.get("TURBO_LORA", "").strip()
 

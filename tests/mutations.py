@@ -122,8 +122,8 @@ MUTATIONS = [
     Mutation(
         "35 nobody looks for a cancel between steps",
         "generations/rendering.py",
-        "            if self.row.cancel_wanted(self.owner) or self.lease.lost.is_set():\n",
-        "            if self.lease.lost.is_set():\n",
+        "            if self.row.cancel_wanted(self.owner) or self.row.pk in self.lease.lost:\n",
+        "            if self.row.pk in self.lease.lost:\n",
         f"{WORKER}::test_a_render_is_cancelled_though_redis_was_away_meanwhile",
     ),
     Mutation(
@@ -172,8 +172,8 @@ MUTATIONS = [
     Mutation(
         "41 one transaction around the whole render",
         "generations/rendering.py",
-        "        with LeaseKeeper(row, owner) as lease:\n",
-        '        with __import__("django.db").db.transaction.atomic(), LeaseKeeper(row, owner) as lease:\n',
+        "    with LeaseKeeper(rows, owner) as lease:\n",
+        '    with __import__("django.db").db.transaction.atomic(), LeaseKeeper(rows, owner) as lease:\n',
         f"{TASKS}::test_nobody_waits_for_the_database_while_a_video_is_made_and_stored",
     ),
     Mutation(

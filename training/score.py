@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from generations.engine.base import render_one
 from generations.engine.presets import PRESETS
 from training.captions import CLASSES, Caption
 from training.check import Judged, prompts, share
@@ -54,7 +55,7 @@ def render_job(job: Job) -> tuple[torch.Tensor, float]:
     started = time.monotonic()
     clips = []
     for prompt, seed in zip(job.prompts, job.seeds, strict=True):
-        frames = engine.render([engine.card.spec(prompt, seed=seed, **job.changes)], lambda done, total: None)[0]
+        frames = render_one(engine, engine.card.spec(prompt, seed=seed, **job.changes))
         clips.append(torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1)
     return torch.stack(clips), (time.monotonic() - started) / max(1, len(clips))
 

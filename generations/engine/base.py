@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +24,14 @@ ACCELERATIONS = ("auto", "off", "graphs", "compile")
 # What people read when the operator has to act first.
 NOT_AVAILABLE = "The video model is not available right now."
 
-StepCallback = Callable[[int, int], None]
-"""Called after each denoising step with (steps done, steps in all). May raise RenderCancelled to stop."""
+StepCallback = Callable[[int, int, int], None]
+"""Called after each denoising step with (place of the spec, steps done, steps in all), once per spec still rendered.
+
+May raise RenderCancelled to end that spec alone; anything else that it raises ends all of them.
+"""
+
+Outcome: TypeAlias = "npt.NDArray[np.uint8] | Exception"
+"""Frames (frames, height, width, 3), RGB; or the EngineError or RenderCancelled that ended this spec alone."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,19 @@ class Engine(Protocol):
 
     card: ModelCard
 
-    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
-        """Return one array (frames, height, width, 3), RGB, per spec, in order.
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[Outcome]:
+        """Return one outcome per spec, in order; they advance together, step by step. render_one is for a single spec.
 
-        All specs share frames, width, height, steps, preset. Raises EngineError, or RenderCancelled from on_step.
+        All specs share frames, width, height, steps, preset. What one of them meets (a cancel, a value out of range,
+        broken numbers) is its outcome and leaves the others as they are, up to float tolerance. Raises what cannot be
+        laid to one of them, such as an EngineError for a full memory: then none has frames.
+        """
+        ...
+
+    def together(self, spec: VideoSpec, most: int | None = None) -> int:
+        """Return how many requests of spec's size to hand to one render: most, or fewer where memory holds no more.
+
+        most: as many as pay on this machine, unless given; 1 where a shared pass saves nothing.
         """
         ...
 
@@ -88,3 +103,13 @@ class Engine(Protocol):
     def self_test(self) -> None:
         """Prove that prompts reach the network: raises EngineError naming what is broken."""
         ...
+
+
+def render_one(
+    engine: Engine, spec: VideoSpec, on_step: Callable[[int, int], None] = lambda done, total: None
+) -> npt.NDArray[np.uint8]:
+    """Return the frames of a single spec. on_step gets (steps done, steps in all). Raises what ended the render."""
+    [outcome] = engine.render([spec], lambda _, done, total: on_step(done, total))
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from generations.engine import load_engine
-from generations.engine.base import EngineError, VideoSpec
+from generations.engine.base import EngineError, VideoSpec, render_one
 from generations.engine.modelscope import acceleration
 from generations.engine.modelscope.acceleration import Accelerated
 from generations.engine.modelscope.pipeline import ModelScopeEngine
@@ -59,19 +59,21 @@ def test_a_graph_is_recorded_once_per_shape_and_draws_the_same_clips(
 ) -> None:
     other = replace(spec, prompt="a blue square", seed=8, steps=5)
     for one in (spec, other, spec):
-        assert np.array_equal(by_graphs.render([one], silent)[0], engine.render([one], silent)[0])
+        assert np.array_equal(render_one(by_graphs, one), render_one(engine, one))
     assert graphs.made == 1
-    [first, second] = by_graphs.render([spec, replace(other, steps=2)], silent)
-    assert np.array_equal(first, engine.render([spec], silent)[0])
-    assert np.array_equal(second, engine.render([replace(other, steps=2)], silent)[0])
-    assert graphs.made == 1
+    # Two clips in one pass are one more shape.
+    for _ in range(2):
+        together = [spec, replace(other, steps=2)]
+        for found, expected in zip(by_graphs.render(together, silent), engine.render(together, silent), strict=True):
+            assert np.array_equal(found, expected)
+    assert graphs.made == 2
 
 
 def test_more_shapes_than_are_kept_are_recorded_anew(
     by_graphs: ModelScopeEngine, graphs: type[RecordedGraph], spec: VideoSpec
 ) -> None:
     for frames in (1, 2, 3, 3, 2, 1):
-        by_graphs.render([replace(spec, frames=frames)], silent)
+        render_one(by_graphs, replace(spec, frames=frames))
     assert graphs.made == 4
 
 
@@ -93,7 +95,7 @@ def test_a_machine_that_cannot_do_it_renders_plainly_and_says_so_once(
     failing.accelerated = Accelerated(failing.unet, mode, CUDA if mode == "graphs" else torch.device("cpu"))
     failing.self_test()
     for _ in range(2):
-        assert np.array_equal(failing.render([spec], silent)[0], engine.render([spec], silent)[0])
+        assert np.array_equal(render_one(failing, spec), render_one(engine, spec))
     told = [record.message for record in caplog.records]
     assert told == ["acceleration is switched off: RuntimeError: no kernel image is available"]
 
@@ -108,8 +110,8 @@ def test_a_graph_that_does_not_fit_is_answered_by_one_prompt_at_a_time(
                 raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(acceleration, "CudaGraph", Full)
-    expected = engine.render([spec], silent)[0].astype(int)
-    assert abs(by_graphs.render([spec], silent)[0] - expected).max() <= 1
+    expected = render_one(engine, spec).astype(int)
+    assert abs(render_one(by_graphs, spec) - expected).max() <= 1
     assert (Full.made, by_graphs.accelerated.on) == (2, True)
 
 
@@ -121,16 +123,16 @@ def test_the_self_test_leaves_an_acceleration_that_computes_something_else(
     monkeypatch.setattr(RecordedGraph, "run", lambda self: self._work(self._inputs) * 1.5)
     by_graphs.self_test()
     assert not by_graphs.accelerated.on
-    assert np.array_equal(by_graphs.render([spec], silent)[0], engine.render([spec], silent)[0])
+    assert np.array_equal(render_one(by_graphs, spec), render_one(engine, spec))
 
 
 def test_full_precision_lets_go_of_graphs_that_hold_other_weights(
     by_graphs: ModelScopeEngine, graphs: type[RecordedGraph], spec: VideoSpec
 ) -> None:
-    by_graphs.render([spec], silent)
+    render_one(by_graphs, spec)
     with by_graphs._full_precision():
-        by_graphs.render([spec], silent)
-    by_graphs.render([spec], silent)
+        render_one(by_graphs, spec)
+    render_one(by_graphs, spec)
     assert graphs.made == 3
 
 
@@ -164,5 +166,5 @@ def test_a_compiled_network_draws_the_same_clip(
     whole = functools.partial(torch.compile, backend="eager", fullgraph=True)
     monkeypatch.setattr(torch, "compile", whole)
     compiled = ModelScopeEngine(model_folder, "cpu", acceleration="compile")
-    assert np.array_equal(compiled.render([spec], silent)[0], engine.render([spec], silent)[0])
+    assert np.array_equal(render_one(compiled, spec), render_one(engine, spec))
     assert compiled.accelerated.on

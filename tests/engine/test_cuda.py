@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from generations.engine.base import EngineError, VideoSpec
+from generations.engine.base import EngineError, VideoSpec, render_one
 from generations.engine.modelscope import memory
 from generations.engine.modelscope.pipeline import ModelScopeEngine
 
@@ -28,7 +28,7 @@ def test_a_gpu_passes_the_self_test_in_half_precision(on_gpu: ModelScopeEngine) 
 
 
 def test_a_gpu_repeats_itself(on_gpu: ModelScopeEngine, spec: VideoSpec) -> None:
-    first, again = (on_gpu.render([spec], silent)[0] for _ in range(2))
+    first, again = (render_one(on_gpu, spec) for _ in range(2))
     assert np.array_equal(first, again)
 
 
@@ -36,7 +36,7 @@ def test_a_gpu_in_full_precision_draws_what_the_cpu_draws(
     engine: ModelScopeEngine, model_folder: Path, spec: VideoSpec
 ) -> None:
     on_gpu = ModelScopeEngine(model_folder, "cuda:0", dtype=torch.float32)
-    difference = on_gpu.render([spec], silent)[0].astype(int) - engine.render([spec], silent)[0]
+    difference = render_one(on_gpu, spec).astype(int) - render_one(engine, spec)
     assert abs(difference).mean() < 1
 
 
@@ -50,7 +50,7 @@ def test_a_gpu_draws_with_graphs_what_it_draws_without(
 ) -> None:
     plain = ModelScopeEngine(model_folder, "cuda", acceleration="off")
     on_gpu.self_test()
-    difference = on_gpu.render([spec], silent)[0].astype(int) - plain.render([spec], silent)[0]
+    difference = render_one(on_gpu, spec).astype(int) - render_one(plain, spec)
     assert abs(difference).max() <= 1
     assert (on_gpu.accelerated.on, plain.accelerated.on) == (True, False)
 

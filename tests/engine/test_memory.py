@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from generations.engine.base import EngineError, VideoSpec
+from generations.engine.base import EngineError, VideoSpec, render_one
 from generations.engine.modelscope import memory, pipeline
 from generations.engine.modelscope.autoencoder import build_autoencoder, portions
 from generations.engine.modelscope.configuration import read_configuration
@@ -24,7 +24,6 @@ from generations.engine.modelscope.text_encoder import TextTower
 from generations.engine.modelscope.unet import UNet, Upsample, build_unet
 from tests.engine.checkpoint import UNET_FILE, edit_state
 from tests.engine.test_full_size import MODELSCOPES_OWN
-from tests.engine.test_render import silent
 
 
 def failing(times: int, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,22 +65,22 @@ def test_a_clip_that_does_not_fit_is_refused_before_its_first_step(
     with pytest.raises(
         EngineError, match=r"Not enough memory on cpu for 4 frames of 64x64: it takes 0\.\d\d GB"
     ) as caught:
-        engine.render([spec], lambda done, _: steps.append(done))
+        render_one(engine, spec, lambda done, _: steps.append(done))
     assert caught.value.public_reason.endswith("Please ask for fewer frames or a smaller size.")
     assert (steps, caught.value.retryable) == ([], False)
     monkeypatch.setattr(memory, "free_memory", lambda device: needed)
-    engine.render([spec], silent)
+    render_one(engine, spec)
 
 
 def test_a_clip_that_fits_only_just_is_rendered_one_prompt_at_a_time(
     engine: ModelScopeEngine, spec: VideoSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = engine.render([spec], silent)[0].astype(int)
-    monkeypatch.setattr(engine, "plan", lambda spec: memory.Plan(weights=0, least=100, pair=200))
+    expected = render_one(engine, spec).astype(int)
+    monkeypatch.setattr(engine, "plan", lambda spec, requests=1: memory.Plan(weights=0, least=100, pair=200))
     monkeypatch.setattr(memory, "free_memory", lambda device: 150)
     asked: list[int | None] = []
     monkeypatch.setattr(UNet, "denoise", recording(UNet.denoise, asked))
-    assert abs(engine.render([spec], silent)[0] - expected).max() <= 1
+    assert abs(render_one(engine, spec) - expected).max() <= 1
     assert set(asked) == {1}
 
 
@@ -96,17 +95,17 @@ def recording(work: Callable[..., Tensor], asked: list[int | None]) -> Callable[
 def test_a_step_that_runs_out_of_memory_goes_on_with_one_prompt_at_a_time(
     engine: ModelScopeEngine, spec: VideoSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = engine.render([spec], silent)[0].astype(int)
+    expected = render_one(engine, spec).astype(int)
     asked: list[int | None] = []
     monkeypatch.setattr(UNet, "denoise", recording(failing(1, UNet.denoise), asked))
-    assert abs(engine.render([spec], silent)[0] - expected).max() <= 1
+    assert abs(render_one(engine, spec) - expected).max() <= 1
     assert asked == [2, 1, 1]
 
 
 def test_a_decoding_that_runs_out_of_memory_goes_on_in_smaller_pieces(
     engine: ModelScopeEngine, spec: VideoSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = engine.render([spec], silent)[0].astype(int)
+    expected = render_one(engine, spec).astype(int)
     asked: list[int] = []
     work = failing(2, pipeline.decode)
 
@@ -116,23 +115,23 @@ def test_a_decoding_that_runs_out_of_memory_goes_on_in_smaller_pieces(
         return result
 
     monkeypatch.setattr(pipeline, "decode", decode)
-    assert abs(engine.render([spec], silent)[0] - expected).max() <= 1
+    assert abs(render_one(engine, spec) - expected).max() <= 1
     assert asked == [4, 2, 1]
 
 
 def test_memory_that_stays_short_is_one_clear_failure_and_leaves_nothing_behind(
     engine: ModelScopeEngine, spec: VideoSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = engine.render([spec], silent)[0]
+    expected = render_one(engine, spec)
     gc.collect()
     before = tensors()
     with monkeypatch.context() as patch:
         patch.setattr(Upsample, "forward", failing(99, Upsample.forward))
         with pytest.raises(EngineError, match=r"Not enough memory on cpu for 4 frames of 64x64: CUDA out of memory"):
-            engine.render([spec], silent)
+            render_one(engine, spec)
     gc.collect()
     assert tensors() == before
-    assert np.array_equal(engine.render([spec], silent)[0], expected)
+    assert np.array_equal(render_one(engine, spec), expected)
 
 
 def tensors() -> int:
@@ -172,7 +171,7 @@ def test_half_precision_that_overflows_is_rendered_once_more_in_full(own_folder:
     told: list[int] = []
     latents = engine.noise(spec)
     assert not torch.isfinite(engine.predict(latents, 501, engine.encode("", "a"))).all()
-    engine.render([replace(spec, guidance_scale=1.0)], lambda done, _: told.append(done))
+    render_one(engine, replace(spec, guidance_scale=1.0), lambda done, _: told.append(done))
     assert told == [1, 2]
     for name, value in engine.unet.state_dict().items():
         assert value.dtype == torch.float16

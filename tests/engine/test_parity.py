@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from generations.engine.base import render_one
 from generations.engine.modelscope import autoencoder, pipeline, sampler
 from generations.engine.modelscope.operations import use_channels_last
 from generations.engine.modelscope.pipeline import ModelScopeEngine
@@ -84,7 +85,7 @@ def test_a_ten_step_video_equals_upstreams(
 
     decode = pipeline.decode
     monkeypatch.setattr(pipeline, "decode", recording)
-    frames = engine.render([spec], lambda done, steps: None)[0]
+    frames = render_one(engine, spec)
 
     torch.manual_seed(11)
     noise = torch.randn(1, 4, 4, 8, 8)

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from generations.engine.base import VideoSpec
+from generations.engine.base import VideoSpec, render_one
 from generations.engine.modelscope import pipeline, sampler
-from generations.engine.modelscope.pipeline import Kept, ModelScopeEngine
+from generations.engine.modelscope.clips import Texts
+from generations.engine.modelscope.pipeline import ModelScopeEngine
 from generations.engine.modelscope.unet import Below
 from generations.engine.presets import Work
 from tests.engine.test_sampler import diffusers_scheduler
@@ -38,7 +39,7 @@ def test_balanced_ends_where_diffusers_scheduler_ends(
 
     monkeypatch.setattr(pipeline, "decode", recording)
     spec = with_preset(spec, "balanced", steps=6)
-    engine.render([spec], lambda done, total: None)
+    render_one(engine, spec)
 
     scheduler = diffusers_scheduler()
     scheduler.set_timesteps(6)
@@ -53,8 +54,8 @@ def test_balanced_ends_where_diffusers_scheduler_ends(
 def test_each_preset_draws_its_own_clip_and_the_same_one_every_time(engine: ModelScopeEngine, spec: VideoSpec) -> None:
     clips = {}
     for name in engine.card.presets:
-        [clips[name]] = engine.render([with_preset(spec, name)], lambda done, total: None)
-        [again] = engine.render([with_preset(spec, name)], lambda done, total: None)
+        clips[name] = render_one(engine, with_preset(spec, name))
+        again = render_one(engine, with_preset(spec, name))
         assert np.array_equal(again, clips[name]), name
     # Balanced and draft differ in nothing but their own number of steps.
     assert np.array_equal(clips.pop("draft"), clips["balanced"])
@@ -75,7 +76,7 @@ def test_fast_computes_half_of_the_estimates_once_and_half_of_the_passes_at_the_
     computed: list[tuple[str, int]] = []
     for name in ("denoise", "denoise_outermost"):
         monkeypatch.setattr(engine.unet, name, counting(name, getattr(engine.unet, name), computed))
-    engine.render([with_preset(spec, "fast")], lambda done, total: None)
+    render_one(engine, with_preset(spec, "fast"))
     assert computed == [("denoise", 2), ("denoise_outermost", 2), ("denoise", 1), ("denoise_outermost", 1)]
 
 
@@ -107,20 +108,21 @@ def test_the_outermost_level_needs_a_whole_pass_before_it(engine: ModelScopeEngi
 def test_a_step_without_guidance_keeps_the_difference_of_the_last_with_it(
     engine: ModelScopeEngine, spec: VideoSpec
 ) -> None:
-    latents, text, kept = engine.noise(spec), engine.text_context("", spec.prompt), Kept(torch.Generator())
+    clip, texts = engine.clip(replace(spec, guidance_scale=6.0)), Texts()
     [time] = engine.time_table([901])
 
     def estimate(work: Work) -> Tensor:
-        return engine.estimate(latents, time, text, 6.0, work, kept, pipeline.Shrinking(2, 1))
+        [found] = engine.estimate([clip], time, work, texts, pipeline.Shrinking(2, 1))
+        return found
 
     guided = estimate(Work())
     torch.testing.assert_close(estimate(Work(guided=False)), guided, rtol=1e-4, atol=1e-4 * float(guided.std()))
-    assert kept.difference is not None
-    kept.difference = kept.difference + 1
+    assert clip.difference is not None
+    clip.difference = clip.difference + 1
     moved = estimate(Work(guided=False)) - guided
     torch.testing.assert_close(moved, torch.full_like(moved, 5.0), rtol=1e-3, atol=1e-3)
 
 
 def test_specs_of_different_presets_are_not_rendered_together(engine: ModelScopeEngine, spec: VideoSpec) -> None:
     with pytest.raises(ValueError, match="must share frames, width, height, steps and preset"):
-        engine.render([with_preset(spec, "exact"), with_preset(spec, "fast")], lambda done, total: None)
+        engine.render([with_preset(spec, "exact"), with_preset(spec, "fast")], lambda *step: None)

@@ -16,7 +16,7 @@ import json, resource, sys
 import torch
 from pathlib import Path
 from generations.engine import load_engine
-from generations.engine.base import CheckpointError, EngineError
+from generations.engine.base import CheckpointError, EngineError, render_one
 
 def attempt(work):
     try:
@@ -29,14 +29,14 @@ def attempt(work):
 folder = Path(sys.argv[1])
 engine = load_engine(folder)
 engine.self_test()
-[frames] = engine.render([engine.card.spec("a", seed=1, steps=1)], lambda done, steps: None)
+frames = render_one(engine, engine.card.spec("a", seed=1, steps=1))
 told = {"device": str(engine.device), "shape": frames.shape, "modules": sorted(sys.modules)}
 told["threads"] = torch.get_num_threads()
 
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 2**20,) * 2)
 big = engine.card.spec("a", seed=1, frames=32, width=576, height=576)
-told["rendering"] = attempt(lambda: engine.render([big], lambda done, steps: None))
+told["rendering"] = attempt(lambda: render_one(engine, big))
 told["loading"] = attempt(lambda: load_engine(folder))
 print(json.dumps(told))
 """

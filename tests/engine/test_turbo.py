@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from generations.engine.base import CheckpointError, EngineError, VideoSpec
+from generations.engine.base import CheckpointError, EngineError, VideoSpec, render_one
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.engine.modelscope import sampler
 from generations.engine.modelscope.lora import layer_names, with_lora
@@ -186,7 +186,7 @@ def test_turbo_draws_with_the_lora_and_the_other_presets_without(
     turbo: ModelScopeEngine, engine: ModelScopeEngine, spec: VideoSpec
 ) -> None:
     def render(renderer: ModelScopeEngine, chosen: VideoSpec) -> Any:
-        return renderer.render([chosen], lambda done, total: None)[0]
+        return render_one(renderer, chosen)
 
     fast_clip = replace(spec, preset="turbo", steps=4)
     clip = render(turbo, fast_clip)

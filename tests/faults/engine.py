@@ -3,7 +3,8 @@
 !seconds=2     sleep so long in all
 !die=3         kill this process after step 3, each time; !die-once=3 only on the first attempt
 !hang=2        never come back from C, with the interpreter free; !hang-gil=2 with it locked
-!raise=1       and !exit=1, !memory=1, !nan=1 (may pass, so tried again), !broken=1 (will not pass)
+!raise=1       and !exit=1, !memory=1 end all that is rendered together; !nan=1 (may pass, so tried again) and
+               !broken=1 (will not pass) end one
 !die-before-row, !die-after-row      when the file lies in the storage, before or after the row says so
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from generations.engine.base import EngineError, StepCallback, VideoSpec
+from generations.engine.base import EngineError, Outcome, RenderCancelled, StepCallback, VideoSpec
 from generations.engine.card import ModelCard
 
 CARD = replace(ModelCard(), name="stand-in", frames=4, width=64, height=64, steps=10, size_multiple=8)
@@ -59,18 +60,31 @@ class StandInEngine:
         self.card = CARD
         self.journal = Journal(folder)
 
-    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[Outcome]:
         for spec in specs:
             self.journal.note("begin", spec.prompt)
-        wanted = orders(specs[0].prompt)
+        wanted = [orders(spec.prompt) for spec in specs]
+        ended: dict[int, Outcome] = {}
         for done in range(1, specs[0].steps + 1):
-            time.sleep(wanted.get("seconds", 0.2) / specs[0].steps)
-            self._step(done, wanted, specs[0])
-            on_step(done, specs[0].steps)
-        frames = [self._frames(spec) for spec in specs]
-        for spec in specs:
-            self.journal.note("end", spec.prompt)
-        return frames
+            time.sleep(max(own.get("seconds", 0.2) for own in wanted) / specs[0].steps)
+            for place, spec in enumerate(specs):
+                if place in ended:
+                    continue
+                self._step(done, wanted[place], spec)
+                try:
+                    self._own_step(done, wanted[place])
+                    on_step(place, done, spec.steps)
+                except (EngineError, RenderCancelled) as error:
+                    ended[place] = error
+            if len(ended) == len(specs):
+                break
+        for place, spec in enumerate(specs):
+            if place not in ended:
+                self.journal.note("end", spec.prompt)
+        return [ended.get(place, self._frames(spec)) for place, spec in enumerate(specs)]
+
+    def together(self, spec: VideoSpec, most: int | None = None) -> int:
+        return most or 1
 
     def _step(self, done: int, wanted: dict[str, float], spec: VideoSpec) -> None:
         due = {name for name, step in wanted.items() if step == done}
@@ -86,6 +100,9 @@ class StandInEngine:
             sys.exit(3)
         if "memory" in due:
             raise EngineError("out of memory", public_reason=BROKEN_REASON, retryable=True)
+
+    def _own_step(self, done: int, wanted: dict[str, float]) -> None:
+        due = {name for name, step in wanted.items() if step == done}
         if "nan" in due:
             raise EngineError("non-finite output", public_reason=BROKEN_REASON, retryable=True)
         if "broken" in due:

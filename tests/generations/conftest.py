@@ -20,7 +20,7 @@ from django_rq.settings import QUEUES
 from rq import Queue
 
 from generations import embedded, rendering
-from generations.engine.base import StepCallback, VideoSpec
+from generations.engine.base import EngineError, Outcome, RenderCancelled, StepCallback, VideoSpec
 from generations.engine.card import ModelCard
 from generations.models import Generation, Requester, Status
 
@@ -28,19 +28,38 @@ CARD = replace(ModelCard(), name="stand-in", frames=4, width=64, height=64, step
 
 
 class StandInEngine:
-    """base.Engine without weights: frames are noise of the seed. before_step runs before each step is reported."""
+    """base.Engine without weights: frames are noise of the seed.
+
+    before_step runs before each step is reported, and what it raises ends all of a render; what before_own_step raises
+    ends the one clip.
+    """
 
     def __init__(self) -> None:
         self.card = CARD
         self.rendered: list[VideoSpec] = []
+        self.renders: list[list[str]] = []
         self.before_step: Callable[[int], None] = lambda done: None
+        self.before_own_step: Callable[[VideoSpec, int], None] = lambda spec, done: None
 
-    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[Outcome]:
+        self.renders.append([spec.prompt for spec in specs])
+        ended: dict[int, Outcome] = {}
         for done in range(1, specs[0].steps + 1):
+            if len(ended) == len(specs):
+                break
             self.before_step(done)
-            on_step(done, specs[0].steps)
-        self.rendered += specs
-        return [self._frames(spec) for spec in specs]
+            for place, spec in enumerate(specs):
+                try:
+                    if place not in ended:
+                        self.before_own_step(spec, done)
+                        on_step(place, done, spec.steps)
+                except (EngineError, RenderCancelled) as error:
+                    ended[place] = error
+        self.rendered += [spec for place, spec in enumerate(specs) if place not in ended]
+        return [ended.get(place, self._frames(spec)) for place, spec in enumerate(specs)]
+
+    def together(self, spec: VideoSpec, most: int | None = None) -> int:
+        return most or 1
 
     def _frames(self, spec: VideoSpec) -> npt.NDArray[np.uint8]:
         shape = (spec.frames, spec.height, spec.width, 3)

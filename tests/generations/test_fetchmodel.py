@@ -19,6 +19,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from generations.engine import load_engine, prepared
+from generations.engine.base import render_one
 from generations.engine.card import MODELSCOPE_LICENCE, read_card
 from generations.management.commands import fetchmodel
 from generations.served import served_model
@@ -77,8 +78,7 @@ def copies(models: Path) -> list[Path]:
 def frames(model: Path | str) -> Any:
     engine = load_engine(model, "cpu")
     spec = engine.card.spec("a red circle moving left", seed=7, steps=2)
-    [clip] = engine.render([spec], lambda done, total: None)
-    return clip
+    return render_one(engine, spec)
 
 
 def test_a_fetched_model_is_served_and_draws_what_the_original_draws(hub: StandInHub, models: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_worker_whose_lease_was_given_away_cannot_write(make_row: MakeRow) -> 
     assert row.start("old")
     stale = Generation.objects.get(pk=row.pk)
     assert row.retry_later("old", reason="given away")
-    assert Generation.objects.claim_next("new") == row
+    assert Generation.objects.claim_next("new") == [row]
 
     for write in (
         lambda: stale.renew_lease("old"),
@@ -122,14 +122,14 @@ def test_the_same_worker_cannot_write_with_an_attempt_that_is_over(make_row: Mak
     row.start(ME)
     first_attempt = Generation.objects.get(pk=row.pk)
     row.retry_later(ME, reason="again")
-    assert Generation.objects.claim_next(ME) == row
+    assert Generation.objects.claim_next(ME) == [row]
     assert not first_attempt.fail(ME, public_reason="", traceback="")
 
 
 def test_two_worker_deaths_on_one_prompt_end_it_with_a_message(make_row: MakeRow) -> None:
     row = make_row(chat_id=5)
     for died in (1, 2):
-        assert Generation.objects.claim_next(f"worker {died}") == row
+        assert Generation.objects.claim_next(f"worker {died}") == [row]
         Generation.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
         row.refresh_from_db()
         assert row.recover()
@@ -211,7 +211,7 @@ def test_a_worker_does_not_wait_for_a_row_that_another_one_is_taking(make_row: M
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '5s'")
-        assert Generation.objects.claim_next("me") == second
+        assert Generation.objects.claim_next("me") == [second]
     done.set()
     other.join()
 
@@ -219,7 +219,7 @@ def test_a_worker_does_not_wait_for_a_row_that_another_one_is_taking(make_row: M
 def test_somebody_with_one_prompt_does_not_wait_behind_somebody_with_ten(make_row: MakeRow) -> None:
     busy = [make_row(user_id=1, queued_at=timezone.now()) for _ in range(10)]
     single = make_row(user_id=2, queued_at=timezone.now())
-    order = [Generation.objects.claim_next(ME) for _ in range(4)]
+    order = [row for _ in range(4) for row in Generation.objects.claim_next(ME)]
     assert order == [busy[0], single, busy[1], busy[2]]
 
 
@@ -229,12 +229,12 @@ def test_the_positions_told_are_the_order_served(make_row: MakeRow) -> None:
     make_row(user_id=1, priority=5, queued_at=timezone.now())
     told = Generation.objects.queue_positions()
     served = []
-    while row := Generation.objects.claim_next(ME):
-        served.append(row.pk)
+    while rows := Generation.objects.claim_next(ME):
+        served += [row.pk for row in rows]
     assert sorted(told, key=lambda pk: told[pk]) == served
 
 
 def test_a_priority_row_goes_first(make_row: MakeRow) -> None:
     make_row(user_id=1)
     urgent = make_row(user_id=1, priority=1)
-    assert Generation.objects.claim_next(ME) == urgent
+    assert Generation.objects.claim_next(ME) == [urgent]

@@ -49,6 +49,13 @@ def manage(*arguments: str, data_dir: Path, **environment: str) -> subprocess.Co
         ("WEBHOOK_URL", {"WEBHOOK_URL": "https://["}),
         ("DEVICE", {"DEVICE": "gpu"}),
         ("DEVICE", {"DEVICE": "cuda:first"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "0"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "17"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "10000000"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "-1"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "2.5"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "many"}),
+        ("BATCH_SIZE", {"BATCH_SIZE": "٣"}),
         ("BOT_TOKEN_FILE", {"BOT_TOKEN_FILE": "/nowhere/token"}),
         ("TELEGRAM_API_URL", {"TELEGRAM_API_URL": "ftp://127.0.0.1"}),
         ("WEBHOOK_URL", {"WEBHOOK_URL": "example.org/hook"}),
@@ -69,6 +76,13 @@ def test_a_wrong_variable_is_one_line_that_names_it(name: str, environment: dict
 def test_a_right_environment_passes_the_check(tmp_path: Path) -> None:
     result = manage("check", data_dir=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("value", "read"), [("", "None"), ("auto", "None"), ("1", "1"), (" 16 ", "16")])
+def test_the_batch_size_is_a_number_or_left_to_the_engine(value: str, read: str, tmp_path: Path) -> None:
+    code = "from django.conf import settings; print(settings.BATCH_SIZE)"
+    result = manage("shell", "--no-imports", "-c", code, data_dir=tmp_path, BATCH_SIZE=value)
+    assert (result.stdout, result.stderr) == (f"{read}\n", "")
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:

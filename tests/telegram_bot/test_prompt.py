@@ -91,8 +91,7 @@ async def test_a_worker_that_is_faster_than_the_answer_does_not_confuse_it(
     from generations.models import Generation
 
     def take(job_id: str) -> None:
-        row = Generation.objects.claim_next("fast worker")
-        assert row is not None
+        assert len(Generation.objects.claim_next("fast worker")) == 1
 
     monkeypatch.setattr(tasks, "_enqueue", take)
     [status] = await house.say("a red circle")

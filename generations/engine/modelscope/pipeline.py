@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from generations.engine.base import NOT_AVAILABLE, CheckpointError, EngineError, StepCallback, VideoSpec
+from generations.engine.base import (
+    NOT_AVAILABLE,
+    CheckpointError,
+    EngineError,
+    Outcome,
+    RenderCancelled,
+    StepCallback,
+    VideoSpec,
+)
 from generations.engine.card import LATENT_STRIDE, InvalidSpec, ModelCard, read_card
 from generations.engine.modelscope import memory, sampler
 from generations.engine.modelscope.acceleration import Accelerated
 from generations.engine.modelscope.autoencoder import decode, portions
+from generations.engine.modelscope.clips import Clip, Texts, joined, parted
 from generations.engine.modelscope.configuration import CONTEXT_DIM, LATENT_CHANNELS
 from generations.engine.modelscope.device import Shrinking, choose_device, out_of_memory_told
 from generations.engine.modelscope.lora import with_lora
@@ -33,6 +42,11 @@ TOO_BIG = "This video needs more memory than the machine has. Please ask for few
 # A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves one
 # second per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s.
 SMALL_NETWORK = 20_000_000
+# Clips that share passes unless the operator says another number. On a GPU, where a small clip's kernels are shorter
+# than their launches, a pass for four launches no more of them than a pass for one. On the CPU sharing saves a tenth
+# (the demo model on one thread: 2.80 s of its time per clip alone, 2.52 in pairs, 2.58 in fours), and makes whoever is
+# first wait for all the others.
+SHARED_ON_CUDA, SHARED_ON_CPU = 4, 1
 # Tokens of each prompt in the self-test, start and end tokens included.
 SELF_TEST_TOKENS = 8
 
@@ -73,63 +87,92 @@ class ModelScopeEngine:
         self.autoencoder = networks.autoencoder
         if self.device.type == "cpu" and sum(weight.numel() for weight in self.unet.parameters()) < SMALL_NETWORK:
             torch.set_num_threads(1)
+        # What together() answers unless it is told.
+        self.shared = SHARED_ON_CUDA if self.device.type == "cuda" else SHARED_ON_CPU
         self.configuration = networks.configuration
         self.num_timesteps = networks.configuration.num_timesteps
         self.alphas = sampler.alphas_cumprod(self.num_timesteps)
 
-    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
-        """Return one array (frames, height, width, 3), uint8, RGB, per spec, in order.
+    def render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[Outcome]:
+        """Return one outcome per spec, in order: frames (frames, height, width, 3), uint8, RGB, or what ended it.
 
-        Specs advance together, step by step, but each in its own pass through the networks: numbers must not depend
-        on who happens to share the batch. What overflows in half precision is rendered once more in full precision;
-        on_step then counts from the start again. Raises EngineError, or whatever on_step raises.
+        Specs advance together, step by step, and share passes through the UNet as far as memory allows. Nothing that
+        one of them meets reaches the others; how many share a pass changes low bits at most. What overflows in half
+        precision is rendered once more in full precision; on_step then counts from the start again for that spec.
+        Raises EngineError for what concerns all (not enough memory), or what on_step raises beside RenderCancelled.
         """
         # 1. Check inputs.
-        self._check(specs)
-        self._check_memory(specs[0])
-        with out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG):
-            with self._weights_of(PRESETS[specs[0].preset]):
-                try:
-                    return self._render(specs, on_step)
-                except NotFinite:
-                    if self.dtype == torch.float32:
-                        raise
-                with self._full_precision():
-                    return self._render(specs, on_step)
+        outcomes = self._check(specs)
+        chosen = {place: spec for place, spec in enumerate(specs) if place not in outcomes}
+        if chosen:
+            self._check_memory(specs[0])
+            with out_of_memory_told(f"Not enough memory on {self.device} for {_size(specs[0])}", TOO_BIG):
+                with self._weights_of(PRESETS[specs[0].preset]):
+                    outcomes |= self._render(chosen, on_step)
+                    again = {place: chosen[place] for place in chosen if isinstance(outcomes[place], NotFinite)}
+                    if again and self.dtype != torch.float32:
+                        with self._full_precision():
+                            outcomes |= self._render(again, on_step)
+        return [outcomes[place] for place in range(len(specs))]
 
     @torch.inference_mode()
-    def _render(self, specs: Sequence[VideoSpec], on_step: StepCallback) -> list[npt.NDArray[np.uint8]]:
-        # 2. Encode text: what the unconditional and the conditional features give to the UNet, per spec.
-        texts = [self.text_context(spec.negative_prompt, spec.prompt) for spec in specs]
+    def _render(self, specs: Mapping[int, VideoSpec], on_step: StepCallback) -> dict[int, Outcome]:
+        """Return the outcome of each spec by its place."""
+        outcomes: dict[int, Outcome] = {}
+        [size, *_] = specs.values()
+
+        # 2. Encode text, and 4. draw noise.
+        clips = [self.clip(spec, place) for place, spec in specs.items()]
 
         # 3. Timesteps, and what depends on them alone.
-        preset = PRESETS[specs[0].preset]
-        visits = sampler.visits(preset.sampler, specs[0].steps, self.num_timesteps)
+        preset = PRESETS[size.preset]
+        visits = sampler.visits(preset.sampler, size.steps, self.num_timesteps)
         times = self.time_table([t for t, _ in visits])
 
-        # 4. Latents: noise drawn on the CPU, in upstream's shape, by a generator of the spec's own.
-        reuses = preset.deep_every > 1
-        kept = [Kept(torch.Generator("cpu").manual_seed(spec.seed), Below() if reuses else None) for spec in specs]
-        latents = [self.noise(spec, own.generator) for spec, own in zip(specs, kept, strict=True)]
-
         # 5. Denoising loop; the preset says what each step computes, and earlier steps leave some of it for later ones.
-        prompts_at_once = self._prompts_at_once(specs[0])
+        texts, prompts_at_once = Texts(), self._prompts_at_once(size, len(clips))
         steps = zip(visits, times, preset.plan(len(visits)), strict=True)
         for done, ((t, t_prev), time, work) in enumerate(steps, start=1):
-            for index, spec in enumerate(specs):
-                prediction = self.estimate(
-                    latents[index], time, texts[index], spec.guidance_scale, work, kept[index], prompts_at_once
+            predictions = self.estimate(clips, time, work, texts, prompts_at_once, preset.deep_every > 1)
+            for clip, prediction in zip(clips, predictions, strict=True):
+                more_noise = functools.partial(self.noise, clip.spec, clip.generator)
+                clip.latents, clip.before = sampler.advance(
+                    preset.sampler, prediction, t, t_prev, clip.latents, self.alphas, clip.before, more_noise
                 )
-                more_noise = functools.partial(self.noise, spec, kept[index].generator)
-                latents[index], kept[index].before = sampler.advance(
-                    preset.sampler, prediction, t, t_prev, latents[index], self.alphas, kept[index].before, more_noise
-                )
-                # Waits for the GPU, once per step: progress is true and a cancel takes effect.
-                _require_finite(latents[index], f"latents after step {done} of {len(visits)}", spec)
-            on_step(done, len(visits))
+            # Waits for the GPU, once per step: progress is true and a cancel takes effect.
+            finite = torch.stack([torch.isfinite(clip.latents).all() for clip in clips]).tolist()
+            for clip, good in zip(list(clips), finite, strict=True):
+                try:
+                    if not good:
+                        raise NotFinite(f"latents after step {done} of {len(visits)}", clip.spec)
+                    on_step(clip.place, done, len(visits))
+                except (NotFinite, RenderCancelled) as error:
+                    # Its traceback would keep the tensors of the others.
+                    outcomes[clip.place] = error.with_traceback(None)
+                    clips.remove(clip)
+            if not clips:
+                return outcomes
 
         # 6. Decode, and 7. to 8 bits per channel.
-        return [self._to_frames(self.decode(z), spec) for z, spec in zip(latents, specs, strict=True)]
+        for clip in clips:
+            try:
+                outcomes[clip.place] = self._to_frames(self.decode(clip.latents), clip.spec)
+            except NotFinite as error:
+                outcomes[clip.place] = error.with_traceback(None)
+        return outcomes
+
+    def clip(self, spec: VideoSpec, place: int = 0) -> Clip:
+        """Return the spec at its beginning: text, and noise drawn on the CPU by a generator of its own."""
+        generator = torch.Generator("cpu").manual_seed(spec.seed)
+        text = self.text_context(spec.negative_prompt, spec.prompt)
+        return Clip(place, spec, text, self.noise(spec, generator), generator)
+
+    def together(self, spec: VideoSpec, most: int | None = None) -> int:
+        """Return how many requests of spec's size to hand to one render: most, or fewer where memory holds no more.
+
+        most: as many as pay on this machine, unless given.
+        """
+        return max(1, self._fitting(spec, most or self.shared))
 
     def encode(self, negative_prompt: str, prompt: str) -> Tensor:
         """Return text features (2, tokens, 1024): unconditional first, each encoded on its own, or remembered."""
@@ -156,22 +199,54 @@ class ModelScopeEngine:
 
     def estimate(
         self,
-        latents: Tensor,
+        clips: Sequence[Clip],
         time: Tensor,
-        text: TextContext,
-        scale: float,
         work: Work,
-        kept: Kept,
+        texts: Texts,
         prompts_at_once: Shrinking,
-    ) -> Tensor:
-        """Return the guided noise estimate (1, 4, F, h, w), float32, of one step, computing what work says."""
-        wanted = text if work.guided else text[1:]
-        estimates = self.denoise(latents, time, wanted, prompts_at_once, kept.below, deep=work.deep)
-        if not work.guided:
+        reuses: bool = False,
+    ) -> list[Tensor]:
+        """Return the guided noise estimate (1, 4, F, h, w), float32, of one step per clip, computing what work says.
+
+        When memory runs out, fewer clips share a pass, then both prompts of a clip go one after the other: now and from
+        then on. reuses: some step of the plan is not deep, so the others leave what it needs.
+        """
+
+        def estimates(prompts: int) -> list[Tensor]:
+            size = max(1, prompts // 2)
+            groups = [clips[first : first + size] for first in range(0, len(clips), size)]
+            return [found for group in groups for found in self._pass(group, time, work, texts, prompts, reuses)]
+
+        return [
+            self._guided(clip, found, work.guided)
+            for clip, found in zip(clips, prompts_at_once.attempt(estimates), strict=True)
+        ]
+
+    def _pass(
+        self, clips: Sequence[Clip], time: Tensor, work: Work, texts: Texts, prompts: int, reuses: bool
+    ) -> list[Tensor]:
+        """Return the estimates (1 or 2, 4, F, h, w) of each clip, all from one pass."""
+        text = texts.of(clips, work.guided)
+        latents = torch.cat([clip.latents for clip in clips])
+        below = None
+        if reuses:
+            # Both prompts of a whole pass, or what is still computed of them.
+            last = [clip.below[-(len(text) // len(clips)) :] for clip in clips if clip.below is not None]
+            below = Below(joined(last) if last and not work.deep else None)
+        at_once = 1 if prompts == 1 else len(text)
+        found = self.denoise(latents, time, text, at_once, below, work.deep)
+        if below is not None and below.x is not None and work.deep:
+            for clip, own in zip(clips, parted(below.x, len(clips)), strict=True):
+                clip.below = own
+        return parted(found, len(clips))
+
+    def _guided(self, clip: Clip, estimates: Tensor, guided: bool) -> Tensor:
+        scale = clip.spec.guidance_scale
+        if not guided:
             # A plan without any guided step is for weights that were trained to need none.
-            return estimates if kept.difference is None else sampler.guide_again(estimates, kept.difference, scale)
+            return estimates if clip.difference is None else sampler.guide_again(estimates, clip.difference, scale)
         unconditional, conditional = estimates.chunk(2)
-        kept.difference = conditional - unconditional
+        clip.difference = conditional - unconditional
         return sampler.guide(unconditional, conditional, scale)
 
     def denoise(
@@ -179,26 +254,27 @@ class ModelScopeEngine:
         latents: Tensor,
         time: Tensor,
         text: TextContext,
-        prompts_at_once: Shrinking | None = None,
+        prompts_at_once: int | None = None,
         below: Below | None = None,
         deep: bool = True,
     ) -> Tensor:
-        """Return noise estimates (prompts, 4, F, h, w), float32, unconditional first, of latents (1, 4, F, h, w).
+        """Return noise estimates (prompts, 4, F, h, w), float32, as UNet.denoise does, accelerated where that is on.
 
-        When memory runs out with both at once, one after the other is tried, now and from then on. Without deep, only
-        the outermost level of the UNet runs, on what the last deep call with this below has left there.
+        Without deep, only the outermost level of the UNet runs, on what the last deep call with this below has left
+        there.
         """
-        ladder = prompts_at_once or Shrinking(len(text), 1)
+        at_once = prompts_at_once or len(text)
         if below is None and self.unet is self.accelerated.unet:
-            return ladder.attempt(lambda at_once: self.accelerated(latents, time, text, at_once).float())
+            return self.accelerated(latents, time, text, at_once).float()
         if deep:
-            return ladder.attempt(lambda at_once: self.unet.denoise(latents, time, text, at_once, below).float())
-        return ladder.attempt(lambda at_once: self.unet.denoise_outermost(latents, time, text, at_once, below).float())
+            return self.unet.denoise(latents, time, text, at_once, below).float()
+        return self.unet.denoise_outermost(latents, time, text, at_once, below).float()
 
     def predict(self, latents: Tensor, t: int, context: Tensor) -> Tensor:
         """As denoise, from a timestep and text features (B, tokens, 1024), everything computed anew."""
         [time] = self.time_table([t])
-        return self.denoise(latents, time, self.unet.text_context(context))
+        text = self.unet.text_context(context)
+        return Shrinking(len(text), 1).attempt(lambda at_once: self.denoise(latents, time, text, at_once))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return pixels (F, 3, H, W), float32, about -1..1, from latents (1, 4, F, h, w)."""
@@ -283,21 +359,33 @@ class ModelScopeEngine:
             self.accelerated.forget()
             self.text_encoder.features.cache_clear()
 
-    def _check(self, specs: Sequence[VideoSpec]) -> None:
+    def _check(self, specs: Sequence[VideoSpec]) -> dict[int, Outcome]:
+        """Return the refusals, by place."""
         if not specs:
             raise ValueError("render needs at least one spec")
         if len({(spec.frames, spec.width, spec.height, spec.steps, spec.preset) for spec in specs}) > 1:
             raise ValueError("specs rendered together must share frames, width, height, steps and preset")
-        for spec in specs:
+        refused: dict[int, Outcome] = {}
+        for place, spec in enumerate(specs):
             try:
                 self.card.check(spec)
             except InvalidSpec as error:
-                raise EngineError(str(error), public_reason=str(error)) from error
+                refused[place] = EngineError(str(error), public_reason=str(error))
+        return refused
 
-    def _prompts_at_once(self, spec: VideoSpec) -> Shrinking:
-        """Both prompts in one pass, where that fits."""
+    def _fitting(self, spec: VideoSpec, most: int) -> int:
+        """Return how many clips one pass with both their prompts holds, up to most; 0 when not even one."""
         free = memory.free_memory(self.device)
-        return Shrinking(2, 1) if free is None or self.plan(spec).pair <= free else Shrinking(1)
+        fitting = (n for n in range(most, 0, -1) if free is None or self.plan(spec, n).pair <= free)
+        return next(fitting, 0)
+
+    def _prompts_at_once(self, spec: VideoSpec, clips: int) -> Shrinking:
+        """Both prompts of as many clips in one pass as fit; then half as many, down to one prompt."""
+        portions, fitting = [1], self._fitting(spec, clips)
+        while fitting:
+            portions.append(2 * fitting)
+            fitting //= 2
+        return Shrinking(*sorted(portions, reverse=True))
 
     def _check_memory(self, spec: VideoSpec) -> None:
         """Refuse what does not fit, rather than let the system kill the worker over it."""
@@ -310,7 +398,8 @@ class ModelScopeEngine:
             raise EngineError(message, public_reason=TOO_BIG)
 
     def _to_frames(self, pixels: Tensor, spec: VideoSpec) -> npt.NDArray[np.uint8]:
-        _require_finite(pixels, "decoded frames", spec)
+        if not torch.isfinite(pixels).all():
+            raise NotFinite("decoded frames", spec)
         # As upstream's tensor2vid, but rounded where it cuts off.
         levels = (pixels * 0.5 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
         frames: npt.NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
@@ -333,27 +422,12 @@ def _load(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Model
     return card, networks
 
 
-@dataclass
-class Kept:
-    """What the steps of one spec leave for later ones; generator: of its noise."""
-
-    generator: torch.Generator
-    below: Below | None = None
-    before: sampler.Before | None = None
-    difference: Tensor | None = None
-
-
 class NotFinite(EngineError):
     """NaN or infinity where numbers should be: never a black video."""
 
     def __init__(self, what: str, spec: VideoSpec) -> None:
         message = f"non-finite output: {what} (seed {spec.seed}, guidance {spec.guidance_scale:g})"
         super().__init__(message, public_reason=BROKEN, retryable=True)
-
-
-def _require_finite(values: Tensor, what: str, spec: VideoSpec) -> None:
-    if not torch.isfinite(values).all():
-        raise NotFinite(what, spec)
 
 
 def _require(condition: bool, complaint: str) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generations import prompts
 from generations.engine import load_engine
-from generations.engine.base import EXACT, CheckpointError, EngineError, VideoSpec
+from generations.engine.base import EXACT, CheckpointError, EngineError, VideoSpec, render_one
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.engine.presets import PRESETS
 from generations.engine.video import write_video
@@ -44,7 +44,7 @@ class Command(BaseCommand):
             spec = spec_from(options, card)
             target = target_from(options["out"], spec)
             engine = load_engine(served_model(), settings.DEVICE, settings.TURBO_LORA, settings.ENGINE_ACCELERATION)
-            [frames] = engine.render([spec], self.show_progress)
+            frames = render_one(engine, spec, self.show_progress)
             facts = {**asdict(spec), "model": card.name, "licence": card.licence}
             video = write_video(frames, target, spec.fps, upscale=card.upscale, metadata=facts)
             ignored = engine.ignored_text(spec.prompt)
