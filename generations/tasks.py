@@ -23,10 +23,11 @@ JOB = "generations.tasks.run_generations"
 def run_generations() -> None:
     """The RQ job: render the row whose turn it is, or first make a finished video smaller that is too large to be sent.
 
-    With nothing to do it returns quietly.
+    With nothing to do it returns quietly, as the rings of rows do that were rendered together with another one.
 
-    One ring is one row, so RQ's time limit and its dashboard speak of one video. A ring may be lost (Redis restarted,
-    a worker killed between pop and start), so after every row the bell is passed on while rows wait without one.
+    One ring is one row, so RQ's time limit speaks of one video: several that take longer together are put back, and
+    rendered one by one. A ring may be lost (Redis restarted, a worker killed between pop and start), so after every
+    render the bell is passed on while rows wait without one.
     """
     from generations import reencoding, rendering
 

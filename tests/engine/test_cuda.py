@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from generations.engine.modelscope.pipeline import ModelScopeEngine
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 
 
-def silent(done: int, steps: int) -> None:
+def silent(place: int, done: int, steps: int) -> None:
     """A step callback that wants nothing."""
 
 
@@ -53,6 +54,14 @@ def test_a_gpu_draws_with_graphs_what_it_draws_without(
     difference = render_one(on_gpu, spec).astype(int) - render_one(plain, spec)
     assert abs(difference).max() <= 1
     assert (on_gpu.accelerated.on, plain.accelerated.on) == (True, False)
+
+
+def test_a_gpu_draws_four_together_as_it_draws_them_alone(on_gpu: ModelScopeEngine, spec: VideoSpec) -> None:
+    specs = [replace(spec, seed=seed, guidance_scale=1.0 + seed) for seed in range(4)]
+    for found, one in zip(on_gpu.render(specs, silent), specs, strict=True):
+        assert isinstance(found, np.ndarray)
+        assert abs(found.astype(int) - render_one(on_gpu, one)).mean() < 1
+    assert (on_gpu.together(spec), on_gpu.together(spec, 2)) == (4, 2)
 
 
 def test_a_gpu_says_how_much_of_its_memory_is_free(on_gpu: ModelScopeEngine) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 from rq import Queue
 from rq.timeouts import JobTimeoutException
@@ -73,6 +74,28 @@ def test_a_row_that_was_begun_before_is_taken_alone(make_row: MakeRow) -> None:
     tried = make_row(user_id=1, attempt=1, worker_deaths=1)
     make_row(user_id=2)
     assert Generation.objects.claim_next(ME, 4) == [tried]
+
+
+def test_workers_that_reach_for_the_same_rows_each_get_others(make_row: MakeRow) -> None:
+    rows = [make_row(user_id=n) for n in range(12)]
+    together = threading.Barrier(4)
+    taken: list[int] = []
+
+    def claim(owner: str) -> None:
+        try:
+            together.wait()
+            taken.extend(row.pk for row in Generation.objects.claim_next(owner, 3))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=claim, args=(f"w{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == [row.pk for row in rows]
+    assert states(rows) == [Status.RUNNING] * 12
+    assert {row.attempt for row in rows} == {1}
 
 
 def test_a_single_prompt_is_begun_at_once_and_a_crowd_waits_for_more(
