@@ -27,7 +27,8 @@ NOT_AVAILABLE = "The video model is not available right now."
 StepCallback = Callable[[int, int, int], None]
 """Called after each denoising step with (place of the spec, steps done, steps in all), once per spec still rendered.
 
-May raise RenderCancelled to end that spec alone; anything else that it raises ends all of them.
+Called with the last step once more before frames are decoded that had to wait for those of another spec. May raise
+RenderCancelled to end that spec alone; anything else that it raises ends all of them.
 """
 
 Outcome: TypeAlias = "npt.NDArray[np.uint8] | Exception"

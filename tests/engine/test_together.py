@@ -63,10 +63,28 @@ def test_turbo_together_is_turbo_alone(model_folder: Path, tmp_path: Path, four:
     assert_same(engine.render(specs, silent), [render_one(engine, one) for one in specs])
 
 
-def test_progress_is_told_of_each(engine: ModelScopeEngine, four: list[VideoSpec]) -> None:
-    told: list[tuple[int, int, int]] = []
-    engine.render(four[:2], lambda *step: told.append(step))
-    assert told == [(0, 1, 2), (1, 1, 2), (0, 2, 2), (1, 2, 2)]
+def test_progress_is_told_of_each_and_decoding_shows_signs_of_life(
+    engine: ModelScopeEngine, four: list[VideoSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int, int] | str] = []
+    decode = engine.decode
+    monkeypatch.setattr(engine, "decode", lambda latents: told.append("decoding") or decode(latents))
+    engine.render(four[:3], lambda *step: told.append(step))
+    steps = [(place, done, 2) for done in (1, 2) for place in range(3)]
+    assert told == [*steps, "decoding", (1, 2, 2), "decoding", (2, 2, 2), "decoding"]
+
+
+def test_a_cancel_while_another_is_decoded_still_counts(engine: ModelScopeEngine, four: list[VideoSpec]) -> None:
+    told: list[int] = []
+
+    def cancel(place: int, done: int, total: int) -> None:
+        told.append(place)
+        if told.count(1) == 3:
+            raise RenderCancelled
+
+    first, second = engine.render(four[:2], cancel)
+    assert_same([first], [render_one(engine, four[0])])
+    assert isinstance(second, RenderCancelled)
 
 
 @pytest.mark.parametrize("preset", ["exact", "fast"])
@@ -94,7 +112,7 @@ def test_one_that_is_cancelled_and_one_that_breaks_leave_the_others_as_they_are(
     assert "seed 10" in str(outcomes[3])
     assert outcomes[3].retryable
     assert_same([outcomes[0], outcomes[2]], [alone[0], alone[2]])
-    assert told == [(0, 1), (1, 1), (2, 1), *((place, done) for done in (2, 3, 4) for place in (0, 2))]
+    assert told == [(0, 1), (1, 1), (2, 1), *((place, done) for done in (2, 3, 4) for place in (0, 2)), (2, 4)]
 
 
 def test_a_value_out_of_range_is_refused_alone(engine: ModelScopeEngine, four: list[VideoSpec]) -> None:

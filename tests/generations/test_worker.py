@@ -40,7 +40,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class WorkerProcess:
     """`manage.py rqworker gpu` on the test's own database, queue and media."""
 
-    def __init__(self, model: Path, log: Path, redis_url: str) -> None:
+    def __init__(self, model: Path, log: Path, redis_url: str, **environment: str) -> None:
         database = connection.settings_dict
         url = f"sqlite:///{database['NAME']}"
         if connection.vendor == "postgresql":
@@ -48,6 +48,7 @@ class WorkerProcess:
             url = f"postgres://{database['USER']}:{database['PASSWORD']}@{host}/{database['NAME']}"
         environment = {
             **os.environ,
+            **environment,
             "DATABASE_URL": url,
             "MEDIA_ROOT": str(settings.MEDIA_ROOT),
             "MODEL": str(model),
@@ -73,8 +74,10 @@ class WorkerProcess:
 def start_worker(model_folder: Path, tmp_path: Path, queue: Queue) -> Iterator[Any]:
     started: list[WorkerProcess] = []
 
-    def start(model: Path = model_folder, redis_url: str = settings.REDIS_URL, ready: bool = True) -> WorkerProcess:
-        worker = WorkerProcess(model, tmp_path / f"worker{len(started)}.log", redis_url)
+    def start(
+        model: Path = model_folder, redis_url: str = settings.REDIS_URL, ready: bool = True, **environment: str
+    ) -> WorkerProcess:
+        worker = WorkerProcess(model, tmp_path / f"worker{len(started)}.log", redis_url, **environment)
         started.append(worker)
         if ready:
             wait_until(lambda: worker.says("Listening on"), 150)
@@ -137,6 +140,25 @@ def test_one_process_lives_a_whole_working_day(start_worker: Any, make_row: Make
     assert time.monotonic() - asked < 30
     halted.refresh_from_db()
     assert (halted.status, halted.attempt, halted.worker_deaths) == (Status.QUEUED, 1, 0)
+
+
+def test_what_waits_together_is_rendered_together_and_each_may_be_cancelled(
+    start_worker: Any, make_row: MakeRow, queue: Queue
+) -> None:
+    rows = [make_row(user_id=n, seed=n, steps=LONG, prompt=f"prompt {n}") for n in range(3)]
+    tasks.ring(rows[0])
+    start_worker(BATCH_SIZE="4")
+    wait_until(lambda: in_state(rows[1], Status.RUNNING, progress__gt=0))
+    assert rows[1].cancel(actor="ann")
+    wait_until(lambda: in_state(rows[1], Status.CANCELLED), 30)
+    for row in (rows[0], rows[2]):
+        wait_until(lambda row=row: in_state(row, Status.SUCCEEDED), 90)
+    first, cancelled, last = [Generation.objects.get(pk=row.pk) for row in rows]
+    assert first.sha256 != last.sha256
+    began, ended = [(row.started_at, row.finished_at) for row in (first, last)], cancelled.finished_at
+    assert ended is not None
+    assert all(start < ended < end for start, end in began if start and end), "all at the same time"
+    wait_until(lambda: queue.count == 0)
 
 
 def test_a_killed_workers_prompt_is_finished_by_the_next_one(start_worker: Any, make_row: MakeRow) -> None:

@@ -154,10 +154,13 @@ class ModelScopeEngine:
                 return outcomes
 
         # 6. Decode, and 7. to 8 bits per channel.
-        for clip in clips:
+        for number, clip in enumerate(clips):
             try:
+                if number:
+                    # Those before took a while: a sign of life, and a last look for a cancel.
+                    on_step(clip.place, len(visits), len(visits))
                 outcomes[clip.place] = self._to_frames(self.decode(clip.latents), clip.spec)
-            except NotFinite as error:
+            except (NotFinite, RenderCancelled) as error:
                 outcomes[clip.place] = error.with_traceback(None)
         return outcomes
 
