@@ -7,6 +7,7 @@ sixty.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,7 +41,11 @@ def decide(decisions: Sequence[Decision], error: str = "") -> int:
     undecided = ReceivedUpdate.objects.filter(
         update_id__in=[decision.update_id for decision in decisions], decided_at__isnull=True
     )
-    answers = [When(update_id=each.update_id, then=Value(each.answer)) for each in decisions if each.answer]
+    # In a flood most answers are the same refusal.
+    words: dict[str, list[int]] = defaultdict(list)
+    for each in decisions:
+        words[each.answer].append(each.update_id)
+    answers = [When(update_id__in=update_ids, then=Value(text)) for text, update_ids in words.items()]
     jobs = [When(update_id=each.update_id, then=Value(each.announces)) for each in decisions if each.announces]
     return undecided.update(
         decided_at=timezone.now(),
