@@ -17,20 +17,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from benchmarks.cold_starts import AUTOENCODER_FILE, CLIP_FILE, GIB, UNET_FILE
-from benchmarks.common import ROOT, commit, describe_device, summary, versions
+from benchmarks.common import ROOT, commit, describe_device, summary, versions, write_result
 
+# The weights twice: in ModelScope's format with CLIP's picture half, and prepared.
+NEEDED_GIB = 20
 FULL: dict[str, Any] = {
     "unet_in_dim": 4, "unet_dim": 320, "unet_y_dim": 768, "unet_context_dim": 1024, "unet_out_dim": 4,
     "unet_dim_mult": [1, 2, 4, 4], "unet_num_heads": 8, "unet_head_dim": 64, "unet_res_blocks": 2,
     "unet_attn_scales": [1, 0.5, 0.25], "unet_dropout": 0.1, "temporal_attention": "True", "num_timesteps": 1000,
 }  # fmt: skip
-TINY = {**FULL, "unet_dim": 32, "unet_dim_mult": [1, 2], "unet_head_dim": 32, "unet_num_heads": 2, "unet_res_blocks": 1}
+TINY = {**FULL, "unet_dim": 32, "unet_dim_mult": [1, 2], "unet_head_dim": 32, "unet_res_blocks": 1}
 TINY_EXTENSION = {
     "text_tower": {"width": 32, "heads": 2, "layers": 2, "project_tokens": True},
+    "autoencoder": {"ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1},
+}
+# A fifth of the width: about as many operations as the full network, each so short that starting it is most of its
+# cost, as on a large card.
+NARROW = {**FULL, "unet_dim": 64}
+NARROW_EXTENSION = {
+    "text_tower": {"width": 256, "heads": 4, "layers": 6, "project_tokens": True},
     "autoencoder": {"ch": 32, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1},
 }
 
@@ -51,23 +61,21 @@ def main() -> None:
         action="store_true",
         help="start ModelScope's text encoder in a process of its own and add both up: for less than 16 GB of memory",
     )
+    parser.add_argument("--out", type=Path, help="also write the result to cold-start-DEVICE.json in this folder")
     options = parser.parse_args()
     if options.runs < 1:
         parser.error("--runs must be at least 1")
-    print(json.dumps(measure(options), indent=2))
+    result = measure(options)
+    print(json.dumps(result, indent=2))
+    if options.out:
+        write_result(options.out / f"cold-start-{options.device.partition(':')[0]}.json", result)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         home = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="b5-")))
+        draw(home, options)
         folder, copy = home / "source", home / "copy"
-        if not folder.exists():
-            write_configuration(folder, tiny=options.tiny)
-        for child, file in (("draw-unet", UNET_FILE), ("draw-rest", CLIP_FILE)):
-            if not (folder / file).exists():
-                start(child, folder, options)
-        if not list(copy.glob("float*")):
-            start("prepare-float16" if options.device.startswith("cuda") else "prepare-float32", folder, options)
         [found] = copy.glob("float*")
         kinds = ["stock-first", "stock-text"] if options.stock_in_parts else ["stock"]
         starts: dict[str, list[dict[str, float]]] = {kind: [] for kind in [*kinds, "ours"]}
@@ -98,6 +106,29 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "device": {**describe_device(options.device), "threads": options.threads},
         "versions": versions(),
     }
+
+
+def draw(home: Path, options: argparse.Namespace, *, narrow: bool = False) -> None:
+    """Write below home what is missing: source, a folder in ModelScope's format, and copy, what fetchmodel makes of it.
+
+    The first two are drawn side by side: random numbers keep one processor busy.
+    """
+    folder, copy = home / "source", home / "copy"
+    missing = [
+        child for child, file in (("draw-unet", UNET_FILE), ("draw-rest", CLIP_FILE)) if not (folder / file).exists()
+    ]
+    prepared = list(copy.glob("float*"))
+    if not prepared:
+        home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(home).free / GIB
+        if free < NEEDED_GIB and not options.tiny and not narrow:
+            raise SystemExit(f"{home} has {free:.0f} GiB free, {NEEDED_GIB} are needed for weights of true size.")
+    if not (folder / "configuration.json").exists():
+        write_configuration(folder, tiny=options.tiny, narrow=narrow)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda child: start(child, folder, options), missing))
+    if not prepared:
+        start("prepare-float16" if options.device.startswith("cuda") else "prepare-float32", folder, options)
 
 
 def parts(stock: list[dict[str, float]], ours: list[dict[str, float]]) -> list[tuple[str, list[dict[str, float]]]]:
@@ -145,14 +176,17 @@ def start(child: str, folder: Path, options: argparse.Namespace) -> dict[str, fl
 # --- files
 
 
-def write_configuration(folder: Path, *, tiny: bool) -> None:
-    folder.mkdir(parents=True)
+def write_configuration(folder: Path, *, tiny: bool = False, narrow: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     files = {"ckpt_clip": CLIP_FILE, "ckpt_unet": UNET_FILE, "ckpt_autoencoder": AUTOENCODER_FILE}
     document: dict[str, Any] = {
-        "model": {"model_args": {**files, "max_frames": 16}, "model_cfg": TINY if tiny else FULL}
+        "model": {
+            "model_args": {**files, "max_frames": 16},
+            "model_cfg": TINY if tiny else NARROW if narrow else FULL,
+        }
     }
-    if tiny:
-        document["text_to_video_bot"] = TINY_EXTENSION
+    if tiny or narrow:
+        document["text_to_video_bot"] = TINY_EXTENSION if tiny else NARROW_EXTENSION
     (folder / "configuration.json").write_text(json.dumps(document), encoding="utf-8")
 
 

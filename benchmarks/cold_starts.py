@@ -102,7 +102,7 @@ def draw_unet(folder: Path, device: str) -> None:
     imported()
     with torch.device("meta"):
         unet = build_unet(read_configuration(folder).unet)
-    torch.save(drawn(unet), folder / UNET_FILE)
+    save(drawn(unet), folder / UNET_FILE)
 
 
 def draw_rest(folder: Path, device: str) -> None:
@@ -122,8 +122,17 @@ def draw_rest(folder: Path, device: str) -> None:
         # With both towers, as the file that ModelScope publishes.
         clip = TextTower(configuration.text) if tiny else open_clip.model.CLIP(**open_clip.get_model_config("ViT-H-14"))
     state = {f"{AUTOENCODER_PREFIX}.{name}": value for name, value in drawn(autoencoder).items()}
-    torch.save({"state_dict": state}, folder / AUTOENCODER_FILE)
-    torch.save(drawn(clip), folder / CLIP_FILE)
+    save({"state_dict": state}, folder / AUTOENCODER_FILE)
+    save(drawn(clip), folder / CLIP_FILE)
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Under its name once it is whole: what lies there is not drawn again."""
+    import torch
+
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
 
 
 def drawn(network: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
@@ -14,7 +15,9 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("torch", "modelscope", "open_clip_torch", "safetensors", "av", "numpy")
+PACKAGES = ("torch", "modelscope", "diffusers", "open_clip_torch", "safetensors", "av", "numpy")
+# Before this process has done anything itself.
+LOAD_AT_START = os.getloadavg()
 
 
 def summary(values: Sequence[float], digits: int = 4) -> dict[str, float]:
@@ -27,10 +30,13 @@ def describe_device(wanted: str) -> dict[str, Any]:
     cuda = torch.cuda.is_available() and wanted != "cpu"
     return {
         "asked_for": wanted,
+        "kind": "cuda" if cuda else "cpu",
         "name": torch.cuda.get_device_name() if cuda else processor(),
         "cores": os.cpu_count(),
         "cuda": torch.version.cuda if cuda else None,
         "threads": torch.get_num_threads(),
+        # Runnable processes over 1, 5 and 15 minutes: a busy machine's seconds are worth little.
+        "load_average_at_start": [round(load, 2) for load in LOAD_AT_START],
     }
 
 
@@ -61,3 +67,11 @@ def commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Whole or not at all: a run that is stopped leaves no half of a result."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    part.replace(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import commit, describe_device, summary, versions
+from benchmarks.common import commit, describe_device, summary, versions, write_result
 from generations.engine import load_engine
 from generations.engine.base import render_one
 from generations.engine.card import DEMO_MODEL
@@ -25,12 +25,16 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=3)
     parser.add_argument("--steps", type=int, help="denoising steps; default: the model's own")
     parser.add_argument("--threads", type=int, help="CPU threads of torch; default: torch's own choice")
+    parser.add_argument("--out", type=Path, help="also write the result to render-DEVICE.json in this folder")
     options = parser.parse_args()
     if options.clips < 1:
         parser.error("--clips must be at least 1")
     if options.threads:
         torch.set_num_threads(options.threads)
-    print(json.dumps(measure(options.model, options.device, options.clips, options.steps), indent=2))
+    result = measure(options.model, options.device, options.clips, options.steps)
+    print(json.dumps(result, indent=2))
+    if options.out:
+        write_result(options.out / f"render-{result['device']['kind']}.json", result)
 
 
 def measure(model: str, device: str, clips: int, steps: int | None) -> dict[str, Any]:

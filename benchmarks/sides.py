@@ -1,4 +1,4 @@
-"""What one process of a benchmark does: load one side (ModelScope's classes or ours), do the work, time it, keep it.
+"""What one process of a benchmark does: load one side (ModelScope's classes, diffusers' or ours), do the work, time it.
 
 Started by benchmarks.exact, one process per measurement, so that neither side finds what the other left behind.
 Everything is float32 on the CPU; on CUDA ModelScope runs under its own autocast and ours in half precision.
@@ -7,6 +7,7 @@ Everything is float32 on the CPU; on CUDA ModelScope runs under its own autocast
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
 import json
 import os
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.stock import StockPipeline
+from generations.engine.base import render_one
 from generations.engine.modelscope import sampler
 from generations.engine.modelscope.pipeline import ModelScopeEngine
 
@@ -56,11 +58,23 @@ Result = tuple[dict[str, float], dict[str, Tensor | np.ndarray[Any, Any]]]
 
 def stock_guided_step(work: Work) -> Result:
     stock = StockPipeline(work.folder, work.device)
-    stock.load_unet()
+    stock.load_unet(as_upstream=False)
+    return guided_step_figures(work, stock.guided_step)
+
+
+def diffusers_guided_step(work: Work) -> Result:
+    # Imported here: the other sides must not pay for it.
+    from benchmarks.diffusers_side import DiffusersPipeline
+
+    diffusers = DiffusersPipeline(work.folder, work.device)
+    diffusers.load_unet()
+    return guided_step_figures(work, diffusers.guided_step)
+
+
+def guided_step_figures(work: Work, step: Callable[[Tensor, int, Tensor, Tensor, int], Tensor]) -> Result:
     latents, conditional, unconditional = work.latents, work.context(1), work.context(2)
-    small = latents[..., :8, :8].contiguous()
-    stock.guided_step(small, FIRST[0], conditional, unconditional, 50)
-    result, seconds = timed(work, lambda: stock.guided_step(latents, FIRST[0], conditional, unconditional, 50))
+    step(latents[..., :8, :8].contiguous(), FIRST[0], conditional, unconditional, 50)
+    result, seconds = timed(work, lambda: step(latents, FIRST[0], conditional, unconditional, 50))
     return {"seconds": seconds}, {"noise": noise_estimate(latents, result)}
 
 
@@ -92,7 +106,7 @@ def noise_estimate(before: Tensor, after: Tensor) -> Tensor:
 
 def stock_launches(work: Work) -> Result:
     stock = StockPipeline(work.folder, work.device)
-    stock.load_unet()
+    stock.load_unet(as_upstream=False)
     latents, conditional, unconditional = work.latents, work.context(1), work.context(2)
     return launches(lambda: stock.guided_step(latents, FIRST[0], conditional, unconditional, 50))
 
@@ -125,7 +139,7 @@ def launches(step: Callable[[], Tensor]) -> Result:
 
 def stock_clip(work: Work) -> Result:
     stock = StockPipeline(work.folder, work.device)
-    stock.load_unet()
+    stock.load_unet(as_upstream=False)
     stock.load_autoencoder()
     conditional, unconditional, noise = work.context(1), work.context(2), work.latents
     stock.guided_step(noise, FIRST[0], conditional, unconditional, 50)
@@ -155,7 +169,7 @@ def our_clip(work: Work) -> Result:
 
 def stock_text(work: Work) -> Result:
     stock = StockPipeline(work.folder, work.device)
-    stock.load_text()
+    stock.load_text(as_upstream=False)
 
     def request(prompt: str) -> Tensor:
         # The pipeline's preprocess encodes the empty prompt anew with every request.
@@ -185,6 +199,14 @@ def stock_decode(work: Work) -> Result:
     return decode_figures(work, stock.decode)
 
 
+def diffusers_decode(work: Work) -> Result:
+    from benchmarks.diffusers_side import DiffusersPipeline
+
+    diffusers = DiffusersPipeline(work.folder, work.device)
+    diffusers.load_autoencoder()
+    return decode_figures(work, diffusers.decode)
+
+
 @torch.inference_mode()
 def our_decode(work: Work) -> Result:
     engine = ModelScopeEngine(work.folder, work.device)
@@ -194,10 +216,36 @@ def our_decode(work: Work) -> Result:
 def decode_figures(work: Work, decode: Callable[[Tensor], Any]) -> Result:
     latents = work.latents * 0.5
     decode(latents[:, :, :1, :8, :8].contiguous())
-    before = memory_now(work)
-    reset_peak(work)
-    pixels, seconds = timed(work, lambda: decode(latents))
-    return {"seconds": seconds, "activations": memory_peak(work) - before}, {"pixels": pixels}
+    decoding = Decoding(work, decode)
+    pixels = decoding(latents)
+    return decoding.figures, {"pixels": pixels}
+
+
+class Decoding:
+    """Calls decode and keeps what it took: seconds, and GiB above what the process held before it."""
+
+    def __init__(self, work: Work, decode: Callable[[Tensor], Any]) -> None:
+        self.work, self.decode = work, decode
+        self.seconds = self.activations = self.peak_before = 0.0
+
+    def __call__(self, latents: Tensor) -> Any:
+        self.peak_before = max(self.peak_before, memory_peak(self.work))
+        give_back_memory(self.work)
+        before = memory_now(self.work)
+        reset_peak(self.work)
+        result, seconds = timed(self.work, lambda: self.decode(latents))
+        self.seconds += seconds
+        self.activations = max(self.activations, memory_peak(self.work) - before)
+        return result
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {"seconds": self.seconds, "activations": self.activations}
+
+    @property
+    def peak(self) -> float:
+        """GiB: the process's peak, before and after the peak was set back for decoding."""
+        return max(self.peak_before, memory_peak(self.work))
 
 
 def stock_request(work: Work) -> Result:
@@ -205,20 +253,37 @@ def stock_request(work: Work) -> Result:
     stock.load_unet()
     stock.load_autoencoder()
     stock.load_text()
+    decoding = Decoding(work, stock.decode)
+    # Any: mypy takes a method for something that cannot be replaced.
+    replaceable: Any = stock
+    replaceable.decode = decoding
     frames, seconds = timed(
         work, lambda: stock.render(PROMPT, 0, work.steps, work.frames, work.height * 8, work.width * 8)
     )
-    return {"seconds": seconds, "peak": memory_peak(work)}, {"pixels": frames}
+    return request_figures(decoding, seconds), {"pixels": frames}
 
 
 def our_request(work: Work) -> Result:
     engine = ModelScopeEngine(work.folder, work.device)
+    decoding = Decoding(work, engine.decode)
+    replaceable: Any = engine
+    replaceable.decode = decoding
     spec = engine.card.spec(
         PROMPT, seed=0, frames=work.frames, width=work.width * 8, height=work.height * 8, steps=work.steps,
         guidance_scale=9.0,
     )  # fmt: skip
-    [frames], seconds = timed(work, lambda: engine.render([spec], lambda done, total: None))
-    return {"seconds": seconds, "peak": memory_peak(work)}, {"pixels": frames}
+    frames, seconds = timed(work, lambda: render_one(engine, spec))
+    return request_figures(decoding, seconds), {"pixels": frames}
+
+
+def request_figures(decoding: Decoding, seconds: float) -> dict[str, float]:
+    return {
+        "seconds": seconds,
+        "seconds_before_decoding": seconds - decoding.seconds,
+        "seconds_of_decoding": decoding.seconds,
+        "activations": decoding.activations,
+        "peak_rss": decoding.peak,
+    }
 
 
 def to_levels(pixels: Tensor) -> np.ndarray[Any, Any]:
@@ -227,11 +292,11 @@ def to_levels(pixels: Tensor) -> np.ndarray[Any, Any]:
 
 
 SIDES: dict[str, dict[str, Callable[[Work], Result]]] = {
-    "guided-step": {"stock": stock_guided_step, "ours": our_guided_step},
+    "guided-step": {"stock": stock_guided_step, "ours": our_guided_step, "diffusers": diffusers_guided_step},
     "launches": {"stock": stock_launches, "ours": our_launches},
     "clip": {"stock": stock_clip, "ours": our_clip},
     "text": {"stock": stock_text, "ours": our_text},
-    "decode": {"stock": stock_decode, "ours": our_decode},
+    "decode": {"stock": stock_decode, "ours": our_decode, "diffusers": diffusers_decode},
     "request": {"stock": stock_request, "ours": our_request},
 }
 
@@ -259,6 +324,12 @@ def memory_peak(work: Work) -> float:
     return _status("VmHWM")
 
 
+def give_back_memory(work: Work) -> None:
+    """What was freed goes back to the system, or the next work would take it again without a rise to be seen."""
+    if not work.device.startswith("cuda"):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def reset_peak(work: Work) -> None:
     if work.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
@@ -275,7 +346,7 @@ def _status(name: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.sides")
     parser.add_argument("benchmark", choices=SIDES)
-    parser.add_argument("side", choices=("stock", "ours"))
+    parser.add_argument("side", choices=("stock", "ours", "diffusers"))
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--shape", type=int, nargs=3, metavar=("FRAMES", "HEIGHT", "WIDTH"), required=True)

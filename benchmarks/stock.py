@@ -44,18 +44,24 @@ class StockPipeline:
             betas=betas, mean_type="eps", var_type="fixed_small", loss_type="mse", rescale_timesteps=False
         )
 
-    def load_unet(self) -> nn.Module:
-        """Construct, fill from the file, move: TextToVideoSynthesis.__init__, lines for sd_model."""
+    def load_unet(self, *, as_upstream: bool = True) -> nn.Module:
+        """Construct, fill from the file, move: TextToVideoSynthesis.__init__, lines for sd_model.
+
+        Without as_upstream, no first weights are drawn only to be overwritten: half a minute less where loading is not
+        what is measured. The network and its memory are the same afterwards.
+        """
         names = ("in_dim", "dim", "y_dim", "context_dim", "out_dim", "dim_mult", "num_heads", "head_dim")
         arguments = {name: self.sizes[f"unet_{name}"] for name in names}
-        unet = upstream_module("unet_sd").UNetSD(
-            **arguments,
-            num_res_blocks=self.sizes["unet_res_blocks"],
-            attn_scales=self.sizes["unet_attn_scales"],
-            dropout=self.sizes["unet_dropout"],
-            temporal_attention=self.sizes["temporal_attention"] == "True",
-        )
-        unet.load_state_dict(torch.load(self.folder / self.files["ckpt_unet"], weights_only=True), strict=True)
+        with torch.device("cpu" if as_upstream else "meta"):
+            unet = upstream_module("unet_sd").UNetSD(
+                **arguments,
+                num_res_blocks=self.sizes["unet_res_blocks"],
+                attn_scales=self.sizes["unet_attn_scales"],
+                dropout=self.sizes["unet_dropout"],
+                temporal_attention=self.sizes["temporal_attention"] == "True",
+            )
+        state = torch.load(self.folder / self.files["ckpt_unet"], weights_only=True)
+        unet.load_state_dict(state, strict=True, assign=not as_upstream)
         self.unet: nn.Module = unet.eval().to(self.device)
         return self.unet
 
@@ -69,8 +75,11 @@ class StockPipeline:
         loaded: nn.Module = self.autoencoder
         return loaded
 
-    def load_text(self) -> nn.Module:
-        """FrozenOpenCLIPEmbedder: the whole of CLIP is built and filled, then the visual tower is dropped."""
+    def load_text(self, *, as_upstream: bool = True) -> nn.Module:
+        """FrozenOpenCLIPEmbedder: the whole of CLIP is built and filled, then the visual tower is dropped.
+
+        Without as_upstream, only what is kept is filled, and nothing is drawn first.
+        """
         file = str(self.folder / self.files["ckpt_clip"])
         if "text_tower" in self.ours:
             tower = self.ours["text_tower"]
@@ -81,6 +90,14 @@ class StockPipeline:
             state = torch.load(file, weights_only=True)
             text.load_state_dict({name: value for name, value in state.items() if name in text.state_dict()})
             model: Any = text
+        elif not as_upstream:
+            with torch.device("meta"):
+                model = open_clip.model.CLIP(**open_clip.get_model_config("ViT-H-14"))
+            del model.visual
+            state = torch.load(file, weights_only=True, mmap=True)
+            model.load_state_dict({name: state[name].clone() for name in model.state_dict()}, strict=True, assign=True)
+            # No checkpoint holds it: a token sees those before it.
+            model.attn_mask = torch.full((77, 77), float("-inf")).triu(1)
         else:
             model, _, _ = open_clip.create_model_and_transforms("ViT-H-14", device="cpu", pretrained=file)
             del model.visual
@@ -132,12 +149,17 @@ class StockPipeline:
         frames = (latents / SCALE_FACTOR)[0].transpose(0, 1)
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
             pixels = self.autoencoder.decode(frames)
-        video = pixels.float().cpu().mul(0.5).add(0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
-        levels: npt.NDArray[np.uint8] = (video * 255).astype(np.uint8)
-        return levels
+        return to_levels(pixels)
 
     def render(self, prompt: str, seed: int, steps: int, frames: int, height: int, width: int) -> npt.NDArray[np.uint8]:
         """What TextToVideoSynthesis.forward does for one prompt, both texts encoded first as its pipeline does."""
         conditional, unconditional = self.encode(prompt), self.encode("")
         noise = torch.randn((1, 4, frames, height // 8, width // 8), generator=torch.Generator().manual_seed(seed))
         return self.decode(self.sample(noise, conditional, unconditional, steps))
+
+
+def to_levels(pixels: Tensor) -> npt.NDArray[np.uint8]:
+    """tensor2vid: frames (F, 3, H, W), about -1..1, to (F, H, W, 3) of 0..255."""
+    video = pixels.float().cpu().mul(0.5).add(0.5).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+    levels: npt.NDArray[np.uint8] = (video * 255).astype(np.uint8)
+    return levels
