@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,31 +84,31 @@ def render_next(owner: str = OWNER) -> bool:
     for row in rows:
         logger.info("#%s: rendering, attempt %s", row.pk, row.attempt)
     with LeaseKeeper(rows, owner) as lease:
+        render = Render(maker, owner, lease, started, alone=len(rows) == 1)
         reporters = [StepReporter(row, owner, lease) for row in rows]
-        alone = len(rows) == 1
-
-        def conclude(row: Generation, outcome: Outcome | SystemExit) -> None:
-            _conclude(row, outcome, maker, owner, lease, started, alone)
-
-        batch.render(rows, maker, reporters, conclude)
+        batch.render(rows, maker, reporters, lambda row, outcome: _conclude(row, outcome, render))
     return True
 
 
-def _conclude(
-    row: Generation,
-    outcome: Outcome | SystemExit,
-    maker: Engine,
-    owner: str,
-    lease: LeaseKeeper,
-    started: float,
-    alone: bool,
-) -> None:
+@dataclass(frozen=True)
+class Render:
+    """What rows that are rendered together share. started: by the monotonic clock."""
+
+    maker: Engine
+    owner: str
+    lease: LeaseKeeper
+    started: float
+    alone: bool
+
+
+def _conclude(row: Generation, outcome: Outcome | SystemExit, render: Render) -> None:
     """Store the frames, or record what ended the row. Raises DatabaseError when nothing can be recorded."""
-    lease.alive()
+    owner = render.owner
+    render.lease.alive()
     try:
         if isinstance(outcome, BaseException):
             raise outcome
-        _store(row, outcome, maker, owner, lease, started)
+        _store(row, outcome, render)
     except WorkerStopping:
         _put_back(row, owner, "the worker was stopped")
     except RenderCancelled:
@@ -125,7 +125,7 @@ def _conclude(
         raise
     except (Exception, SystemExit) as error:
         too_slow = isinstance(error, JobTimeoutException)
-        if too_slow and not alone:
+        if too_slow and not render.alone:
             _put_back(row, owner, "the time limit of one video was over for several")
         else:
             _fail(row, owner, TOO_SLOW if too_slow else GENERAL_REASON, repr(error))
@@ -136,24 +136,17 @@ def _put_back(row: Generation, owner: str, reason: str) -> None:
         tasks.ring(row)
 
 
-def _store(
-    row: Generation,
-    frames: npt.NDArray[np.uint8],
-    maker: Engine,
-    owner: str,
-    lease: LeaseKeeper,
-    started: float,
-) -> None:
-    spec = row.spec()
+def _store(row: Generation, frames: npt.NDArray[np.uint8], render: Render) -> None:
+    maker, owner, spec = render.maker, render.owner, row.spec()
     with tempfile.TemporaryDirectory(prefix="render-", dir=workshop()) as folder:
         facts = {**asdict(spec), "model": maker.card.name, "licence": maker.card.licence}
         clip = write_video(frames, Path(folder) / "a.mp4", spec.fps, upscale=maker.card.upscale, metadata=facts)
         poster = write_poster(frames[len(frames) // 2], Path(folder) / "a.jpg", upscale=maker.card.upscale)
-        lease.alive()
+        render.lease.alive()
         if patiently(lambda: row.cancel_wanted(owner)):
             raise RenderCancelled
         name = f"videos/{timezone.now():%Y/%m}/{media_token()}"
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - render.started
         video = {**_facts(row, maker, clip), "file": f"{name}.mp4", "poster": f"{name}.jpg"}
         if not patiently(lambda: row.about_to_store(owner, render_seconds=seconds, **video)):
             raise RenderCancelled
