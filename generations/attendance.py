@@ -36,9 +36,13 @@ def is_missing() -> bool:
 
 
 def workers_alive(client: redis.Redis) -> bool:
+    return count_workers(client) > 0
+
+
+def count_workers(client: redis.Redis) -> int:
     """RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides."""
     keys = client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)
-    return bool(keys and client.exists(*keys))
+    return int(client.exists(*keys)) if keys else 0
 
 
 @contextmanager
