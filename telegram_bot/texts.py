@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -40,6 +41,22 @@ def video_needs_text() -> str:
 
 def trouble() -> str:
     return _("Something went wrong here, and your message was not handled. Please send it again later.")
+
+
+def trouble_with_button() -> str:
+    return _("Something went wrong here. Please try again later.")
+
+
+def unknown_button() -> str:
+    return _("This button no longer does anything.")
+
+
+def not_yours() -> str:
+    return _("Only the person who asked for this can use its buttons.")
+
+
+def gone() -> str:
+    return _("That does not exist any more.")
 
 
 def for_several(words: str, messages: int) -> str:
@@ -118,15 +135,45 @@ def held() -> str:
     return _("Waiting for an operator to approve it.")
 
 
-def queued(position: int, total: int, *, unattended: bool = False) -> str:
+def queued(position: int, total: int, left: float | None = None, *, unattended: bool = False) -> str:
+    """left: seconds until the video is there, where that is known."""
     words = _("Queued, %(position)d of %(total)d") % {"position": position, "total": total}
+    if left is not None:
+        words += ", " + estimate(left)
     if unattended:
         words += ". " + _("The video model is not available right now. Your prompt is kept until it is.")
     return words
 
 
-def rendering(percent: int) -> str:
-    return _("Rendering %(percent)d %%") % {"percent": percent}
+def rendering(percent: int, left: float | None = None) -> str:
+    words = _("Rendering %(percent)d %%") % {"percent": percent}
+    if left is not None:
+        words += ", " + _("%(time)s left") % {"time": estimate(left)}
+    return words
+
+
+def estimate(seconds: float) -> str:
+    """In words so round that they do not change with every look: a changed status message is an edit."""
+    if seconds < 60:
+        return _("less than a minute")
+    minutes = math.ceil(seconds / 60)
+    if minutes > 10:
+        # Steps of five minutes, above an hour of half an hour.
+        step = 5 if minutes <= 60 else 30
+        minutes = -(-minutes // step) * step
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return _("about %(minutes)d min") % {"minutes": minutes}
+    if not minutes:
+        return _("about %(hours)d h") % {"hours": hours}
+    return _("about %(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+# --- buttons
+
+
+def button_cancel() -> str:
+    return _("Cancel")
 
 
 # --- results
@@ -159,6 +206,14 @@ def rejected(reason: str) -> str:
 
 def cancelled() -> str:
     return _("This video was cancelled.")
+
+
+def cancelling() -> str:
+    return _("It is being stopped.")
+
+
+def finished_already() -> str:
+    return _("It is finished already.")
 
 
 def ready() -> str:

@@ -42,7 +42,12 @@ MAY_IMPORT = {
     },
     "telegram_bot.simulator": {"telegram_bot.simulator"},
     "telegram_bot.inbox": {"telegram_bot", "generations.models"},
-    "telegram_bot.delivery": {"telegram_bot", "generations.models", "generations.services"},
+    "telegram_bot.delivery": {
+        "telegram_bot",
+        "generations.models",
+        "generations.services",
+        "generations.estimates",
+    },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 from django.db.models.functions import Now
 
-from generations import services
 from generations.models import Delivery, Generation, Status
 
 from .. import texts
+from .outlook import Outlook
 
 # A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
 ANNOUNCEMENT = timedelta(seconds=60)
@@ -31,18 +31,6 @@ class StatusEdit:
 # --- the status message
 
 
-def status_text(row: Generation, positions: dict[int, int], *, unattended: bool = False) -> str:
-    match row.status:
-        case Status.PENDING_REVIEW:
-            return texts.held()
-        case Status.RUNNING:
-            return texts.rendering(row.progress)
-    # A row that a worker has just taken has no place in the queue any more.
-    if row.pk not in positions:
-        return texts.rendering(0)
-    return texts.queued(positions[row.pk], len(positions), unattended=unattended)
-
-
 def before_announcing(pk: int) -> str:
     """The text of the status message; "" when the row has one, or its result is already on the way."""
     row = Generation.objects.get(pk=pk)
@@ -51,11 +39,11 @@ def before_announcing(pk: int) -> str:
         Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
         return ""
     Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
-    positions = Generation.objects.queue_positions()
+    outlook = Outlook.of_one_just_accepted()
     if row.status == Status.RUNNING:
         # A worker was faster than this answer, which still is the word that the prompt was accepted.
-        return texts.queued(1, len(positions) + 1)
-    return status_text(row, positions)
+        return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
+    return outlook.words(row)
 
 
 def announced(pk: int, message_id: int | None, text: str) -> None:
@@ -72,14 +60,14 @@ def announced(pk: int, message_id: int | None, text: str) -> None:
 def stale_statuses() -> list[StatusEdit]:
     """Status messages to edit, the most awaited first."""
     rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
-    positions, unattended = Generation.objects.queue_positions(), services.nobody_renders()
+    outlook = Outlook.now()
     edits = []
     for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress"):
-        text = status_text(row, positions, unattended=unattended)
+        text = outlook.words(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
             edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))
-    return sorted(edits, key=lambda edit: (not edit.rendering, positions.get(edit.pk, 0)))
+    return sorted(edits, key=lambda edit: (not edit.rendering, outlook.positions.get(edit.pk, 0)))
 
 
 def still_unfinished(pk: int) -> bool:
