@@ -36,6 +36,14 @@ Refusal = prompts.PromptRefused | limits.LimitReached | InvalidSpec | EngineErro
 REFUSALS = (prompts.PromptRefused, limits.LimitReached, InvalidSpec, EngineError)
 
 
+class Gone(Exception):
+    """There is no such generation, or no longer."""
+
+
+class NotYours(Exception):
+    """Somebody else asked for it."""
+
+
 @dataclass(frozen=True)
 class Person:
     """Who asks, as the chat network tells it."""
@@ -196,6 +204,16 @@ def rerun(
         row = _new(generation.requester, key, held=False, place=place, **facts)
         _create([row], actor=str(by))
         return row
+
+
+def own_generation(person: Person, pk: int | None) -> Generation:
+    """What this person asked for. Raises Gone or NotYours."""
+    row = None if pk is None else Generation.objects.select_related("requester").filter(pk=pk).first()
+    if row is None:
+        raise Gone
+    if row.requester.user_id != person.user_id:
+        raise NotYours
+    return row
 
 
 def cancel(generation: Generation, *, by: Operator | str) -> bool:

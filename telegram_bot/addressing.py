@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from telegram import Bot, Message, MessageEntity, Update
+from telegram import Bot, CallbackQuery, Message, MessageEntity, Update, User
 
 from generations.services import Person, Place
+
+from .buttons import Press
 
 # Telegram marks commands itself; reading them from the text also works where nobody did.
 COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
@@ -81,12 +83,41 @@ def person_of(message: Message) -> Person | None:
     user = message.from_user
     if user is None or user.is_bot:
         return None
+    return _as_person(user)
+
+
+def press_of(query: CallbackQuery) -> Press | None:
+    """Which button was pressed, and by whom. None for a message of another chat, which came out of inline mode."""
+    if query.message is None:
+        return None
+    action, *arguments = (query.data or "").split(":")
+    return Press(
+        person=_as_person(query.from_user),
+        action=action,
+        arguments=tuple(arguments),
+        chat_id=query.message.chat.id,
+        message_id=query.message.message_id,
+        query_id=query.id,
+    )
+
+
+def _as_person(user: User) -> Person:
     return Person(
         user_id=user.id,
         display_name=f"{user.first_name} {user.last_name or ''}".strip(),
         username=user.username or "",
         language_code=user.language_code or "",
     )
+
+
+def answer_place(update: Update) -> Place:
+    """Where the answer to it goes. Of an old message with a button only its number is left."""
+    query = update.callback_query
+    if query is not None and query.message is not None and not isinstance(query.message, Message):
+        return Place(chat_id=query.message.chat.id, prompt_message_id=query.message.message_id)
+    message = update.effective_message
+    assert message is not None, "only a message or a button under one is answered"
+    return place_of(message)
 
 
 def place_of(message: Message) -> Place:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from telegram import Bot, Message
-from telegram.ext import Application, MessageHandler, filters
+from telegram.ext import Application, CallbackQueryHandler, MessageHandler, filters
 
 from . import handlers
 from .addressing import command_of, is_private
@@ -71,6 +71,7 @@ def add_handlers(application: App) -> App:
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
     add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
+    add(CallbackQueryHandler(handlers.pressed))
     # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
     application.add_error_handler(report_failure)
     return application

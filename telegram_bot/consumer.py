@@ -13,6 +13,7 @@ from telegram.ext import Application
 
 from . import inbox, outbox, texts
 from .addressing import is_private, read_update
+from .buttons import Pressed
 from .decisions import Decisions, Wish, settle
 from .models import ReceivedUpdate
 from .speaker import Speaker
@@ -63,6 +64,7 @@ class Consumer:
         """Handle and answer everything that can be, and come back when it is done."""
         while True:
             await self.tick()
+            await self.speaker.toasts_shown()
             if not await self.speaker.tick():
                 return
             await self.speaker.first_done()
@@ -104,7 +106,7 @@ class Consumer:
         if not wishes:
             return rows
         try:
-            await sync_to_async(settle)(wishes)
+            self.speaker.toast(await sync_to_async(settle)(wishes))
             return rows
         except Exception as error:
             # What one of them does to the database must not cost the others.
@@ -123,7 +125,7 @@ class Consumer:
     async def _settle_one(self, row: ReceivedUpdate, wish: Wish) -> bool:
         """False when the update must be handled again."""
         try:
-            await sync_to_async(settle)({row.update_id: wish})
+            self.speaker.toast(await sync_to_async(settle)({row.update_id: wish}))
         except Exception as error:
             update = read_update(json.loads(row.payload), self.application.bot)
             return await self._give_up(row, update, error)
@@ -139,7 +141,10 @@ class Consumer:
             return False
         logger.error("Update %s is given up: %s", row.update_id, reason, exc_info=failure)
         message = update.effective_message
-        if message is not None and is_private(message):
+        if update.callback_query is not None:
+            self.speaker.toast({update.callback_query.id: Pressed(texts.trouble_with_button())})
+            await sync_to_async(inbox.finish)([row], self.owner, reason)
+        elif message is not None and is_private(message):
             # Better than silence.
             await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, texts.trouble())], error=reason)
         else:

@@ -8,6 +8,8 @@ from typing import Any
 from generations import services
 
 from . import outbox, texts
+from .actions import act
+from .buttons import Answer, Form, Press, Pressed
 
 # Under this name in the application's bot_data.
 DECISIONS = "decisions"
@@ -21,8 +23,8 @@ class Move:
     new_id: int
 
 
-# A prompt to submit, the words of an answer, or a move.
-Wish = services.Request | str | Move
+# A prompt to submit, an answer or only its words, a button's action, or a move.
+Wish = services.Request | Answer | str | Press | Move
 
 
 class Decisions:
@@ -45,17 +47,27 @@ class Decisions:
         return {update_id: self._wishes.pop(update_id) for update_id in update_ids if update_id in self._wishes}
 
 
-def settle(wishes: dict[int, Wish]) -> None:
-    """Submit the prompts and note all answers. Whoever does it once more finds the same jobs."""
+def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
+    """Submit the prompts, do what the buttons say and note all answers. Whoever does it once more finds the same jobs.
+
+    Returns what became of each press, by the id of its query: the toasts are shown at once and not noted.
+    """
     asked = {update_id: wish for update_id, wish in wishes.items() if isinstance(wish, services.Request)}
     outcomes = dict(zip(asked, services.submit_all(list(asked.values())), strict=True)) if asked else {}
-    decided = []
+    decided: list[outbox.Decision] = []
+    presses: dict[str, Pressed] = {}
     for update_id, wish in wishes.items():
         if isinstance(wish, Move):
             # After the prompts: those from before it are already there to be moved.
             services.chat_moved(wish.old_id, wish.new_id)
-        elif isinstance(wish, str):
-            decided.append(outbox.Decision(update_id, wish))
+        elif isinstance(wish, Press):
+            pressed = presses[wish.query_id] = act(wish)
+            if pressed.announces is not None:
+                decided.append(outbox.Decision(update_id, announces=pressed.announces))
+            elif pressed.shows:
+                decided.append(_decision(update_id, pressed))
+        elif isinstance(wish, Answer | str):
+            decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
         else:
             outcome = outcomes[update_id]
             if isinstance(outcome, services.REFUSALS):
@@ -63,3 +75,9 @@ def settle(wishes: dict[int, Wish]) -> None:
             else:
                 decided.append(outbox.Decision(update_id, announces=outcome.pk))
     outbox.decide(decided)
+    return presses
+
+
+def _decision(update_id: int, wish: Answer | Pressed) -> outbox.Decision:
+    words, form = Form.of(wish)
+    return outbox.Decision(update_id, words, form=form.dump())

@@ -59,6 +59,7 @@ BAD_REQUESTS = [
     ("message to edit not found", Next.GONE),
     ("message can't be edited", Next.GONE),
     ("message_id_invalid", Next.GONE),
+    ("message to delete not found", Next.GONE),
     ("no text in the message to edit", Next.NO_TEXT),
     ("file is too big", Next.TOO_LARGE),
     ("chat not found", Next.UNREACHABLE),

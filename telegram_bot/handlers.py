@@ -13,7 +13,7 @@ from telegram.ext import ContextTypes
 from generations import services
 
 from . import delivery, texts
-from .addressing import command_of, is_addressed, person_of, place_of, prompt_of
+from .addressing import command_of, is_addressed, person_of, place_of, press_of, prompt_of
 from .decisions import Decisions, Move, Wish
 
 Context = ContextTypes.DEFAULT_TYPE
@@ -50,6 +50,14 @@ async def prompt(update: Update, context: Context) -> None:
 async def no_text(update: Update, context: Context) -> None:
     """A sticker, a voice message, a picture without words."""
     _want(update, context, texts.send_text())
+
+
+async def pressed(update: Update, context: Context) -> None:
+    """A button under one of the bot's messages."""
+    assert update.callback_query is not None, "the handler in application.py takes nothing else"
+    press = press_of(update.callback_query)
+    if press is not None:
+        Decisions.of(context.bot_data).add(update.update_id, press)
 
 
 async def group_moved(update: Update, context: Context) -> None:

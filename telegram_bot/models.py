@@ -29,6 +29,8 @@ class ReceivedUpdate(models.Model):
     # The words to answer with; for an accepted prompt its number, because its status message says how things are then.
     answer = models.TextField(blank=True)
     announces = models.BigIntegerField(null=True, blank=True)
+    # What the answer is besides words: buttons, a file, an edit. JSON in ASCII as buttons.Form makes it, or empty.
+    form = models.TextField(blank=True)
     # Set just before its answer goes out: an answer whose fate is unknown is not sent again.
     answered_at = models.DateTimeField(null=True, blank=True)
     handled_at = models.DateTimeField(null=True, blank=True)

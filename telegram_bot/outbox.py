@@ -29,11 +29,13 @@ LOST_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Decision:
-    """What one update is answered: words, or a job to be announced."""
+    """What one update is answered: words in some form, or a job to be announced."""
 
     update_id: int
     answer: str = ""
     announces: int | None = None
+    # As buttons.Form dumps it.
+    form: str = ""
 
 
 def decide(decisions: Sequence[Decision], error: str = "") -> int:
@@ -43,13 +45,17 @@ def decide(decisions: Sequence[Decision], error: str = "") -> int:
     )
     # In a flood most answers are the same refusal.
     words: dict[str, list[int]] = defaultdict(list)
+    forms: dict[str, list[int]] = defaultdict(list)
     for each in decisions:
         words[each.answer].append(each.update_id)
+        forms[each.form].append(each.update_id)
+    shapes = [When(update_id__in=update_ids, then=Value(form)) for form, update_ids in forms.items() if form]
     answers = [When(update_id__in=update_ids, then=Value(text)) for text, update_ids in words.items()]
     jobs = [When(update_id=each.update_id, then=Value(each.announces)) for each in decisions if each.announces]
     return undecided.update(
         decided_at=timezone.now(),
         answer=Case(*answers, default=Value("")),
+        form=Case(*shapes, default=Value("")),
         announces=Case(*jobs, default=None, output_field=BigIntegerField()),
         owner="",
         lease_until=None,
@@ -102,7 +108,7 @@ def next_run(chat: str) -> Run | None:
     if not rows:
         return None
     first = rows[0]
-    if first.announces is not None:
+    if first.announces is not None or _is_press(first):
         return Run([first])
     same = takewhile(lambda row: row.announces is None and _addressee(row) == _addressee(first), rows)
     return Run(list(same))
@@ -118,9 +124,16 @@ def _unsaid() -> QuerySet[ReceivedUpdate]:
     return ReceivedUpdate.objects.filter(decided_at__isnull=False, handled_at__isnull=True, answered_at__isnull=True)
 
 
-def _addressee(row: ReceivedUpdate) -> tuple[str, Any, Any]:
-    """The words, whom they are for, and the topic."""
+def _is_press(row: ReceivedUpdate) -> bool:
+    """What it is answered concerns the message with the button."""
+    return "callback_query" in json.loads(row.payload)
+
+
+def _addressee(row: ReceivedUpdate) -> tuple[Any, ...]:
+    """The words and their form, whom they are for, and the topic. A press has no message, so none equals it."""
     message = json.loads(row.payload).get("message")
-    message = message if isinstance(message, dict) else {}
+    if not isinstance(message, dict):
+        return (row.update_id,)
     sender = message.get("sender_chat") or message.get("from")
-    return row.answer, sender.get("id") if isinstance(sender, dict) else None, message.get("message_thread_id")
+    sender_id = sender.get("id") if isinstance(sender, dict) else None
+    return row.answer, row.form, sender_id, message.get("message_thread_id")

@@ -18,6 +18,9 @@ from .errors import Next, Verdict, sort
 
 logger = logging.getLogger(__name__)
 
+# Timeouts of a call that takes a file along.
+UPLOAD: dict[str, Any] = {"read_timeout": 120.0, "write_timeout": 120.0}
+
 
 @dataclass(frozen=True)
 class Target:

@@ -1,6 +1,6 @@
 """Sends what was decided: one answer at a time per chat, in order, and whoever has waited longest first.
 
-Each is sent once, and not again when nobody knows whether it arrived.
+Each message is sent once, and not again when nobody knows whether it arrived; an edit may be repeated.
 """
 
 from __future__ import annotations
@@ -9,22 +9,24 @@ import asyncio
 import json
 import logging
 from collections import deque
+from collections.abc import Mapping
 from datetime import timedelta
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from telegram import Message
-from telegram.constants import MessageLimit
+from telegram.constants import CallbackQueryLimit
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
 from . import outbox, texts
-from .addressing import place_of, read_update
+from .addressing import answer_place, read_update
+from .buttons import Form, Pressed
 from .captions import shorten
-from .delivery import rows
+from .delivery import keyboards, rows
 from .errors import Next, sort
 from .outbox import Run
-from .sending import Target, chat_lost, send
+from .sending import chat_lost
+from .utterance import Utterance
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Speaker:
         self.wake = asyncio.Event()
         self._line: deque[str] = deque()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._toasts: set[asyncio.Task[None]] = set()
 
     async def tick(self) -> int:
         """Begin all answers that may begin. Returns how many are under way."""
@@ -62,9 +65,19 @@ class Speaker:
                 self._busy[chat].add_done_callback(self._done)
         return len(self._busy)
 
+    def toast(self, presses: Mapping[str, Pressed]) -> None:
+        """Answer presses, by the ids of their queries, at once: whoever pressed looks at the button until then.
+
+        Telegram counts these calls against no chat, and they are worth nothing later, so they wait in no line.
+        """
+        for query_id, pressed in presses.items():
+            task = asyncio.create_task(self._toast(query_id, pressed))
+            self._toasts.add(task)
+            task.add_done_callback(self._toasts.discard)
+
     async def finish(self, seconds: float) -> None:
         """Let what has begun end, for a while."""
-        tasks = list(self._busy.values())
+        tasks = [*self._busy.values(), *self._toasts]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         for task in tasks:
@@ -73,9 +86,21 @@ class Speaker:
     async def first_done(self) -> None:
         await asyncio.wait(self._busy.values(), return_when=asyncio.FIRST_COMPLETED)
 
+    async def toasts_shown(self) -> None:
+        if self._toasts:
+            await asyncio.wait(self._toasts)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._busy[task.get_name()]
         self.wake.set()
+
+    async def _toast(self, query_id: str, pressed: Pressed) -> None:
+        words = shorten(pressed.toast, CallbackQueryLimit.ANSWER_CALLBACK_QUERY_TEXT_LENGTH)
+        try:
+            await self.bot.answer_callback_query(query_id, text=words or None, show_alert=pressed.alert)
+        except TelegramError as error:
+            # Too late, most likely: the bot was away when the button was pressed.
+            logger.info("A press was not answered: %s", sort(error).reason)
 
     async def _speak(self, chat: str) -> None:
         try:
@@ -88,29 +113,28 @@ class Speaker:
 
     async def _say(self, run: Run) -> None:
         row = run.last
-        text = texts.for_several(row.answer, len(run.rows))
+        text, form = texts.for_several(row.answer, len(run.rows)), Form.load(row.form)
         if row.announces is not None:
-            text = await sync_to_async(rows.before_announcing)(row.announces)
+            text, form = (
+                await sync_to_async(rows.before_announcing)(row.announces),
+                Form(keyboard=keyboards.waiting(row.announces)),
+            )
             if not text:
                 await sync_to_async(run.said)()
                 return
-        message = read_update(json.loads(row.payload), self.bot).effective_message
-        assert message is not None, "only a message is answered"
+        update = read_update(json.loads(row.payload), self.bot)
+        place = answer_place(update)
         if not await sync_to_async(run.begin)():
             return
-        place = place_of(message)
-        short = shorten(text, MessageLimit.MAX_TEXT_LENGTH)
-
-        async def call(target: Target) -> Message:
-            return await self.bot.send_message(text=short, **target.arguments())
-
-        sent, problem, began = None, "", timezone.now()
+        utterance = Utterance(self.bot, place, text, form)
+        sent_id, problem, began = None, "", timezone.now()
         try:
-            sent = await send(Target(place.chat_id, place.thread_id, place.prompt_message_id), call)
+            sent_id = await utterance.say()
         except TelegramError as error:
             verdict = sort(error)
             problem = f"{verdict.next.name}: {verdict.reason}"
-            if verdict.next in {Next.WAIT, Next.NOT_SENT, Next.STOP} and timezone.now() - row.received_at < PATIENCE:
+            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if form.do != "send" else set())
+            if verdict.next in again and timezone.now() - row.received_at < PATIENCE:
                 await sync_to_async(run.later)(verdict.wait or RETRY_SECONDS, problem)
                 return
             # Blocked, or refused, or perhaps sent, or tried for long: each is the end of it.
@@ -118,5 +142,5 @@ class Speaker:
             if verdict.next is Next.UNREACHABLE:
                 await chat_lost(place.chat_id, verdict, since=began)
         if row.announces is not None:
-            await sync_to_async(rows.announced)(row.announces, sent.message_id if sent else None, text)
+            await sync_to_async(rows.announced)(row.announces, sent_id, text)
         await sync_to_async(run.said)(problem)

@@ -17,7 +17,7 @@ from generations.models import Generation
 
 from .. import texts
 from ..errors import Next, Verdict, sort
-from ..sending import Target, chat_lost, send
+from ..sending import UPLOAD, Target, chat_lost, send
 from . import parcel as parcels
 from . import rows
 from .parcel import Parcel, Video
@@ -29,7 +29,6 @@ MAX_ATTEMPTS = 25
 LONGEST_WAIT = 300.0
 # Whoever waited longer has put the phone away; an edit alone does not ring it.
 RING_AFTER = timedelta(seconds=60)
-UPLOAD: dict[str, Any] = {"read_timeout": 120.0, "write_timeout": 120.0}
 
 Sent = Message | bool | None
 

@@ -12,10 +12,11 @@ from telegram.ext import ExtBot
 
 from generations import services
 
+from ..buttons import markup
 from ..errors import Next, sort
 from ..limiter import OPTIONAL
 from ..sending import chat_lost
-from . import rows
+from . import keyboards, rows
 from .rows import StatusEdit
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,11 @@ class StatusBoard:
         began = timezone.now()
         try:
             await self.bot.edit_message_text(
-                edit.text, chat_id=edit.chat_id, message_id=edit.message_id, rate_limit_args=OPTIONAL
+                edit.text,
+                chat_id=edit.chat_id,
+                message_id=edit.message_id,
+                reply_markup=markup(keyboards.waiting(edit.pk)),
+                rate_limit_args=OPTIONAL,
             )
         except TelegramError as error:
             verdict = sort(error)

@@ -1,0 +1,23 @@
+"""Which action each button names. A module with buttons has a table of its own, and joins it here."""
+
+from __future__ import annotations
+
+from generations import services
+
+from . import job_buttons, texts
+from .buttons import Action, Press, Pressed
+
+ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS}
+
+
+def act(press: Press) -> Pressed:
+    """Do what the button says. One that nobody knows any more, or that is somebody else's, says so."""
+    action = ACTIONS.get(press.action)
+    if action is None:
+        return Pressed(texts.unknown_button())
+    try:
+        return action(press)
+    except services.NotYours:
+        return Pressed(texts.not_yours())
+    except services.Gone:
+        return Pressed(texts.gone())
