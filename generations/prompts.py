@@ -14,7 +14,7 @@ _BLANK = "\u115f\u1160\u3164\uffa0\u2800"
 
 
 class PromptRefused(ValueError):
-    """rule is "empty" or "too_long"; str(error) is a sentence for the person."""
+    """rule is "empty", "too_long" or "only_flags"; str(error) is a sentence for the person."""
 
     def __init__(self, rule: str, message: str) -> None:
         super().__init__(message)
@@ -27,9 +27,13 @@ def clean(text: str) -> str:
     NUL (PostgreSQL refuses it) and lone surrogates (not encodable) are dropped. Raises PromptRefused.
     """
     text = "".join(character for character in text if character != "\0" and unicodedata.category(character) != "Cs")
-    # A combining mark or variation selector alone shows nothing either.
-    if all(char in _BLANK or unicodedata.category(char) in _INVISIBLE | {"Mn", "Me"} for char in text):
+    if not is_visible(text):
         raise PromptRefused("empty", "There is no text to make a video from.")
     if len(text) > MAX_CHARACTERS:
         raise PromptRefused("too_long", f"A prompt may have {MAX_CHARACTERS} characters; this one has {len(text)}.")
     return text
+
+
+def is_visible(text: str) -> bool:
+    """Is there anything that a person can see? A combining mark or variation selector alone shows nothing either."""
+    return any(char not in _BLANK and unicodedata.category(char) not in _INVISIBLE | {"Mn", "Me"} for char in text)

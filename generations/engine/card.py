@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,42 @@ MODELSCOPE_LICENCE = "CC-BY-NC-4.0, for research and non-commercial use only"
 # The autoencoder has three stride-2 stages: one latent cell is 8x8 pixels.
 LATENT_STRIDE = 8
 
+# Shapes that people ask for by name, the model's own first.
+ASPECTS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9")
+# How far a clip may be from the shape that was asked for, as a factor: multiples of 8 are coarse.
+ASPECT_TOLERANCE = 1.1
+# To be of the right shape matters more than to be of the right size.
+ASPECT_WEIGHT = 4
+
+# What can be wrong with a request, in words for the person who made it. name: the setting or the flag.
+PROBLEMS = {
+    "setting": "There is no setting called {name}.",
+    "whole": "{name} must be a whole number from {low} to {high}, not {value}.",
+    "number": "{name} must be a number from {low} to {high}, not {value}.",
+    "multiple": "{name} must be a multiple of {multiple} from {low} to {high}, not {value}.",
+    "choice": "{name} must be {choices}, not {value}.",
+    "pixels": "{name}: width times height may be {most} at most, not {value}.",
+    "aspect": "{name} must be width:height, such as {choices}, not {value}.",
+    "size": "{name} must be WIDTHxHEIGHT in multiples of {multiple} from {low} to {high}, not {value}.",
+    "missing": "{name} needs a value.",
+    "unknown": "There is no flag {name}. There are {choices}.",
+    "near": "There is no flag {name}. Did you mean {suggestion}?",
+    "together": "{name} and {other} say the same thing twice; choose one of them.",
+    "several": "{name} asks for several videos; here it is one at a time.",
+}
+
 
 class InvalidSpec(ValueError):
-    """A request outside the model's range. field names the setting, str(error) is fit for the person."""
+    """A request outside the model's range. field names the setting, str(error) is fit for the person.
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+    problem is a name in PROBLEMS and facts are what its sentence says, for whoever says it in another language.
+    """
+
+    def __init__(self, field: str, problem: str, *, name: str = "", **facts: Any) -> None:
+        self.field, self.problem = field, problem
+        self.facts = {"name": name or field, **facts}
+        words = {key: either(fact) if key == "choices" else fact for key, fact in self.facts.items()}
+        super().__init__(PROBLEMS[problem].format(**words))
 
 
 @dataclass(frozen=True)
@@ -58,6 +87,8 @@ class ModelCard:
     steps_range: tuple[int, int] = (1, 100)
     guidance_range: tuple[float, float] = (1.0, 30.0)
     size_multiple: int = LATENT_STRIDE
+    # Of one frame as rendered; 0 is as many as the two ranges allow.
+    most_pixels: int = 0
     upscale: int = 1
     presets: tuple[str, ...] = tuple(name for name, preset in PRESETS.items() if not preset.lora)
 
@@ -69,10 +100,10 @@ class ModelCard:
         preset = changes.get("preset", EXACT)
         self.check_preset(preset)
         chosen = {name: getattr(self, name) for name in ("frames", "width", "height", "fps", "steps", "guidance_scale")}
-        chosen["steps"] = PRESETS[preset].steps(self.steps)
+        chosen["steps"] = min(PRESETS[preset].steps(self.steps), self.steps_range[1])
         unknown = set(changes) - {field.name for field in fields(VideoSpec)}
         if unknown:
-            raise InvalidSpec(min(unknown), f"There is no setting called {min(unknown)}.")
+            raise InvalidSpec(min(unknown), "setting")
         spec = VideoSpec(prompt=prompt, seed=seed, **{**chosen, **changes})
         self.check(spec)
         return spec
@@ -85,9 +116,12 @@ class ModelCard:
         for side in ("width", "height"):
             low, high = getattr(self, f"{side}_range")
             value = getattr(spec, side)
-            legal = f"a multiple of {self.size_multiple} from {low} to {high}" if low < high else f"{low}"
             if type(value) is not int or not low <= value <= high or value % self.size_multiple:
-                raise InvalidSpec(side, f"{side} must be {legal}, not {value}.")
+                if low == high:
+                    raise InvalidSpec(side, "choice", choices=(str(low),), value=value)
+                raise InvalidSpec(side, "multiple", multiple=self.size_multiple, low=low, high=high, value=value)
+        if self.most_pixels and spec.width * spec.height > self.most_pixels:
+            raise InvalidSpec("width", "pixels", most=self.most_pixels, value=f"{spec.width}x{spec.height}")
         fewest, most = self.steps_range
         preset = PRESETS[spec.preset]
         # A preset with a better solver may need fewer steps than the range of exact begins with.
@@ -99,22 +133,86 @@ class ModelCard:
         """Raise InvalidSpec for a preset that is not one of legal (default: all of this card), naming those."""
         names = [preset for preset in self.presets if legal is None or preset in legal]
         if name not in names:
-            raise InvalidSpec("preset", f"preset must be {_either(names)}, not {name}.")
+            raise InvalidSpec("preset", "choice", choices=tuple(names), value=name)
+
+    def capped(self, *, frames: int = 0, steps: int = 0, pixels: int = 0) -> ModelCard:
+        """Return the card of somebody who may ask for less: at most so many each, 0 for the card's own.
+
+        Nobody can be held below what the model needs at least. Defaults above a cap come down to it.
+        """
+        least = min(width * height for width, height in self._sizes())
+        card = replace(self, most_pixels=max(pixels, least) if pixels else self.most_pixels)
+        if frames:
+            low, high = self.frames_range
+            most = max(low, min(high, frames))
+            card = replace(card, frames_range=(low, most), frames=min(self.frames, most))
+        if steps:
+            low, high = self.steps_range
+            card = replace(card, steps_range=(low, max(low, min(high, steps))))
+        if card.most_pixels and card.width * card.height > card.most_pixels:
+            width, height = card.size_of(self.width, self.height, area=card.most_pixels)
+            card = replace(card, width=width, height=height)
+        return card
+
+    def size_of(self, across: float, down: float, *, area: float = 0) -> tuple[int, int]:
+        """Return (width, height) in pixels of a clip of this shape, of about the default's area (or another one).
+
+        Raises InvalidSpec for "aspect" when no legal size comes near that shape.
+        """
+        wanted, area = across / down, area or self.width * self.height
+
+        def distance(size: tuple[int, int]) -> float:
+            width, height = size
+            return ASPECT_WEIGHT * _apart(width / height, wanted) + _apart(width * height, area)
+
+        # The default is legal, so there is at least one.
+        width, height = min(self._sizes(), key=distance)
+        if _apart(width / height, wanted) > math.log(ASPECT_TOLERANCE):
+            raise InvalidSpec("aspect", "aspect", choices=self.aspects(), value=f"{across:g}:{down:g}")
+        return width, height
+
+    def aspects(self) -> tuple[str, ...]:
+        """Those of ASPECTS that this model can render."""
+
+        def possible(name: str) -> bool:
+            across, down = name.split(":")
+            wanted = int(across) / int(down)
+            return any(_apart(width / height, wanted) <= math.log(ASPECT_TOLERANCE) for width, height in self._sizes())
+
+        return tuple(name for name in ASPECTS if possible(name))
+
+    def _sizes(self) -> Iterator[tuple[int, int]]:
+        """Every legal size."""
+        step = self.size_multiple
+        sides = [range(-(-low // step) * step, high + 1, step) for low, high in (self.width_range, self.height_range)]
+        for width in sides[0]:
+            for height in sides[1]:
+                if not self.most_pixels or width * height <= self.most_pixels:
+                    yield width, height
 
 
-def _either(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+def either(names: Collection[str]) -> str:
+    """a, b or c."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _apart(one: float, other: float) -> float:
+    """How much larger one is, or smaller: the same for twice and for half."""
+    return abs(math.log(one / other))
 
 
 def _whole(field: str, value: object, low: int, high: int) -> None:
     if type(value) is not int or not low <= value <= high:
-        raise InvalidSpec(field, f"{field} must be a whole number from {low} to {high}, not {value}.")
+        if low == high:
+            raise InvalidSpec(field, "choice", choices=(str(low),), value=value)
+        raise InvalidSpec(field, "whole", low=low, high=high, value=value)
 
 
 def _number(field: str, value: object, low: float, high: float) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if not good or not low <= value <= high:  # type: ignore[operator]
-        raise InvalidSpec(field, f"{field} must be a number from {low:g} to {high:g}, not {value}.")
+        raise InvalidSpec(field, "number", low=f"{low:g}", high=f"{high:g}", value=value)
 
 
 def read_card(model: str | Path = DEMO_MODEL, *, turbo: bool = False) -> ModelCard:
