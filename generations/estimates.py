@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from statistics import median, median_low
 
 import redis
@@ -27,6 +28,8 @@ RECENT = 200
 SAMPLES = 20
 # Videos that were begun within so many seconds may have shared a render.
 SAME_MOMENT = 1.0
+# Of a longer queue only the beginning is played through, at every look.
+FORESEEN = 1000
 # The queue server is asked at most this often.
 ASK_SECONDS = 10
 
@@ -47,8 +50,8 @@ def seconds_left(positions: Mapping[int, int]) -> dict[int, float]:
 
     positions: what Generation.objects.queue_positions() returned.
     """
-    alive = Q(status=Status.RUNNING, lease_until__gt=Now())
-    rows = Generation.objects.filter(Q(status=Status.QUEUED) | alive)
+    waiting = list(islice(positions, FORESEEN))
+    rows = Generation.objects.filter(Q(pk__in=waiting) | Q(status=Status.RUNNING, lease_until__gt=Now()))
     shapes: dict[int, Shape] = {}
     running: list[tuple[int, str, int]] = []
     for pk, status, owner, progress, *shape in rows.values_list("pk", "status", "owner", "progress", *BATCH_KEY):
@@ -71,7 +74,7 @@ def seconds_left(positions: Mapping[int, int]) -> dict[int, float]:
             left[pk] = left_here
     turns = [*free.values(), *[0.0] * (workers - len(free))]
     heapq.heapify(turns)
-    for pk in positions:
+    for pk in waiting:
         pace = paces.get(shapes.get(pk, ()))
         # Whoever waits behind an unknown one waits for an unknown time.
         if pace is None or turns[0] == float("inf"):

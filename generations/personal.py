@@ -1,0 +1,68 @@
+"""What one person has: videos on their way, finished ones, and what is left of today. Questions only.
+
+In a group (a negative chat id) only what the person asked for there: the others read along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from generations import limits
+from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
+
+# Something to send again: a file in the storage, or one that the chat network has.
+SENDABLE = Q(status=Status.SUCCEEDED) & ~Q(delivery=Delivery.HELD) & ~(Q(file="") & Q(file_id=""))
+
+
+def unfinished(user_id: int, chat_id: int) -> QuerySet[Generation]:
+    """The oldest first."""
+    return _own(user_id, chat_id).filter(status__in=UNFINISHED).order_by("created_at", "pk")
+
+
+def newest_to_cancel(user_id: int, chat_id: int) -> Generation | None:
+    """Of those that nobody has cancelled yet."""
+    return unfinished(user_id, chat_id).filter(cancel_requested_at=None).last()
+
+
+def finished(user_id: int, chat_id: int) -> QuerySet[Generation]:
+    """Videos that can be sent again, the newest first."""
+    return _own(user_id, chat_id).filter(SENDABLE).order_by("-created_at", "-pk")
+
+
+def last_finished(user_id: int, chat_id: int) -> Generation | None:
+    """The newest prompt that ended somehow: its video was made, or failed, or was cancelled."""
+    ended = _own(user_id, chat_id).exclude(status__in=[*UNFINISHED, Status.REJECTED])
+    return ended.order_by("-pk").first()
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Numbers of one person; a limit of 0 is none."""
+
+    used: int
+    daily_limit: int
+    resets_at: datetime
+    unfinished: int
+    waiting_limit: int
+
+
+def allowance(user_id: int) -> Allowance:
+    """What is left today, and how many are unfinished: as the limits count, without what operators ordered.
+
+    Raises LimitReached for a banned person.
+    """
+    policy, requester = Policy.current(), Requester.objects.filter(user_id=user_id).first()
+    if requester is None:
+        return Allowance(0, policy.daily_limit, limits.day()[1], 0, policy.waiting_limit)
+    limits.not_banned(requester)
+    usage = limits.usage_today(requester, policy)
+    waiting = requester.generations.filter(created_by=None, status__in=UNFINISHED).count()
+    return Allowance(usage.used, usage.limit, usage.resets_at, waiting, policy.waiting_limit)
+
+
+def _own(user_id: int, chat_id: int) -> QuerySet[Generation]:
+    own = Generation.objects.filter(requester__user_id=user_id)
+    return own if chat_id > 0 else own.filter(chat_id=chat_id)
