@@ -65,6 +65,10 @@ class Requester(models.Model):
     banned_at = models.DateTimeField(null=True, blank=True)
     ban_reason = models.CharField(max_length=200, blank=True)
     notes = models.TextField(blank=True)
+    # What this person chose for all prompts; empty for the default. See preferences.py.
+    preset = models.CharField(max_length=20, blank=True, editable=False)
+    aspect = models.CharField(max_length=16, blank=True, editable=False)
+    seconds = models.FloatField(null=True, blank=True, editable=False)
     # Fair order: whoever was served longest ago comes first.
     last_served_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -102,6 +106,15 @@ class Policy(models.Model):
         max_length=20, default=EXACT, help_text="For prompts that name none. People see which one made their video."
     )
     presets = models.JSONField(default=list, blank=True, help_text="What people may choose; empty: every preset.")
+    max_frames = models.PositiveIntegerField(
+        default=0, help_text="Frames that people may ask for; 0 for as many as the model can."
+    )
+    max_steps = models.PositiveIntegerField(
+        default=0, help_text="Steps that people may ask for; 0 for as many as the model can."
+    )
+    max_pixels = models.PositiveIntegerField(
+        default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
+    )
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
@@ -304,6 +317,8 @@ class Generation(models.Model):
 
     model_name = models.CharField(max_length=200, blank=True)
     model_licence = models.CharField(max_length=200, blank=True)
+    # Of several results that were asked for, those that did not fit, see services.Shortfall. On the first one only.
+    shortfall = models.JSONField(null=True, blank=True, editable=False)
     ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
     file = models.FileField(blank=True, max_length=200)
     poster = models.FileField(blank=True, max_length=200)
@@ -643,6 +658,12 @@ class Generation(models.Model):
             deliver_after=None,
             delivery_attempts=0,
         )
+
+    def delete_video(self, *, actor: str) -> bool:
+        """Nothing is left of it but this row. Not while somebody sends it."""
+        told = Q(delivery__in=[Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN])
+        there = Q(status=Status.SUCCEEDED) & ~Q(file="")
+        return self._update(told & there, {**NO_FILE, "file_id": ""}, "video deleted", actor, "")
 
     # --- how all of them work
 

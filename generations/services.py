@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import attendance, limits, prompts, tasks
-from generations.engine.base import EXACT, MAX_SEED, EngineError, VideoSpec
+from generations import attendance, flags, limits, preferences, prompts, tasks
+from generations.engine.base import MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import (
     UNFINISHED,
@@ -78,6 +78,17 @@ class Request:
     preset: str | None = None
     # Other parameters of engine.base.VideoSpec.
     changes: Mapping[str, Any] = field(default_factory=dict)
+    # Flags in the prompt are read, and the person's settings count. False: prompt and changes say everything.
+    as_typed: bool = True
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """More results were asked for than fitted in."""
+
+    asked: int
+    accepted: int
+    refusal: limits.LimitReached
 
 
 def greeting() -> str:
@@ -110,6 +121,8 @@ def submit(
 ) -> Generation:
     """Accept a prompt: one committed row, queued or held for review. The same request_key returns the same row.
 
+    Flags in the prompt win over the arguments, and these over the person's settings. With x2 to x4 there are as many
+    rows, with seeds that follow each other, and the first is returned; see shortfall().
     Raises PromptRefused, InvalidSpec or LimitReached, and then nothing is stored.
     """
     [outcome] = submit_all([Request(person, prompt, request_key, place, seed, preset, changes)])
@@ -124,8 +137,8 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
     A flood costs little that way: the questions that every prompt asks the database are asked once for all of them.
     """
     policy = Policy.current()
-    specs = _specs(requests, policy)
-    sound = [request for request, spec in zip(requests, specs, strict=True) if isinstance(spec, VideoSpec)]
+    asked = _specs(requests, policy)
+    sound = [request for request, specs in zip(requests, asked, strict=True) if isinstance(specs, list)]
     held = policy.review == Policy.Review.BEFORE_GENERATION
     outcomes: list[Generation | Refusal] = []
     created: list[Generation] = []
@@ -135,44 +148,111 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
         keys = [request.request_key for request in sound]
         known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
         counts = limits.Counts(requesters.values(), policy)
-        for request, spec in zip(requests, specs, strict=True):
-            if not isinstance(spec, VideoSpec):
-                outcomes.append(spec)
+        for request, specs in zip(requests, asked, strict=True):
+            if not isinstance(specs, list):
+                outcomes.append(specs)
                 continue
             if request.request_key not in known:
-                requester = requesters[request.person.user_id]
-                try:
-                    counts.check(requester)
-                except limits.LimitReached as refusal:
+                rows = [
+                    _new(requesters[request.person.user_id], key, held=held, place=place, **vars(spec))
+                    for spec, key, place in _each(request, specs)
+                ]
+                accepted, refusal = _fitting(rows, counts)
+                created += accepted
+                if not accepted and refusal is not None:
                     outcomes.append(refusal)
                     continue
-                row = _new(requester, request.request_key, held=held, place=request.place, **vars(spec))
-                counts.add(row)
-                created.append(row)
-                known[request.request_key] = row
+                known[request.request_key] = accepted[0]
             outcomes.append(known[request.request_key])
         _create(created, actor="requester")
     return outcomes
 
 
-def _specs(requests: Sequence[Request], policy: Policy) -> list[VideoSpec | Refusal]:
-    """What each request asks the engine for, or what is wrong with it."""
+def _each(request: Request, specs: Sequence[VideoSpec]) -> Iterator[tuple[VideoSpec, str, Place | None]]:
+    """The rows of one request: only the first is announced, so only its result has something to wait for."""
+    place, key = request.place, request.request_key
+    for number, spec in enumerate(specs, 1):
+        yield spec, key, place
+        place = replace(place, deliver_after=None) if place else None
+        key = f"{request.request_key}/{number + 1}"
+
+
+def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Generation], limits.LimitReached | None]:
+    """As many of them as the limits allow, the first of which remembers how many do not, and why."""
+    for number, row in enumerate(rows):
+        try:
+            counts.check(row.requester)
+        except limits.LimitReached as refusal:
+            if number:
+                why = {"rule": refusal.rule, "limit": refusal.limit, "reason": refusal.reason}
+                why["retry_at"] = refusal.retry_at.isoformat() if refusal.retry_at else None
+                rows[0].shortfall = {"asked": len(rows), "accepted": number, "why": why}
+            return list(rows[:number]), refusal
+        counts.add(row)
+    return list(rows), None
+
+
+def shortfall(generation: Generation) -> Shortfall | None:
+    """What is missing of the results that were asked for together with this one, and why. None: nothing."""
+    kept = generation.shortfall
+    if not kept:
+        return None
+    why = dict(kept["why"])
+    retry_at = why.pop("retry_at")
+    refusal = limits.LimitReached(**why, retry_at=datetime.fromisoformat(retry_at) if retry_at else None)
+    return Shortfall(kept["asked"], kept["accepted"], refusal)
+
+
+def _specs(requests: Sequence[Request], policy: Policy) -> list[list[VideoSpec] | Refusal]:
+    """What each request asks the engine for, as many clips as it wants, or what is wrong with it."""
     try:
-        card: ModelCard | EngineError = model_card()
+        card: ModelCard | EngineError = preferences.offered_card(model_card(), policy)
     except EngineError as error:
         card = error
-    specs: list[VideoSpec | Refusal] = []
+    chosen = _choices(requests, policy, card)
+    specs: list[list[VideoSpec] | Refusal] = []
     for request in requests:
         try:
-            prompt = prompts.clean(request.prompt)
-            if isinstance(card, EngineError):
-                raise card
-            preset = chosen_preset(request.preset, policy, card)
-            seed = random_seed() if request.seed is None else request.seed
-            specs.append(card.spec(prompt, seed=seed, preset=preset, **request.changes))
+            specs.append(_clips(request, policy, card, chosen.get(request.person.user_id, preferences.Choices())))
         except REFUSALS as refusal:
             specs.append(refusal)
     return specs
+
+
+def _choices(
+    requests: Sequence[Request], policy: Policy, card: ModelCard | EngineError
+) -> dict[int, preferences.Choices]:
+    """The settings of those people who chose any, by user id."""
+    people = {request.person.user_id for request in requests if request.as_typed}
+    found = list(preferences.with_choices().filter(user_id__in=people))
+    if not found or isinstance(card, EngineError):
+        return {}
+    offered = preferences.offer(card, policy)
+    return {requester.user_id: preferences.choices_of(requester, offered) for requester in found}
+
+
+def _clips(
+    request: Request, policy: Policy, card: ModelCard | EngineError, chosen: preferences.Choices
+) -> list[VideoSpec]:
+    """The prompt's own flags win over what comes with it, and that over the person's settings."""
+    prompt, typed = prompts.clean(request.prompt), dict[str, str]()
+    if request.as_typed:
+        prompt, typed = flags.parse(prompt)
+    if isinstance(card, EngineError):
+        raise card
+    given = {**request.changes, **flags.values(typed, card)}
+    for name in ("seed", "preset"):
+        if getattr(request, name) is not None:
+            given.setdefault(name, getattr(request, name))
+    if request.as_typed:
+        given = {**preferences.changes(chosen, given, card), **given}
+    try:
+        given["preset"] = chosen_preset(given.get("preset"), policy, card)
+        first = card.spec(prompt, **{"seed": random_seed(), **given})
+    except InvalidSpec as error:
+        raise flags.as_typed(error, typed) from error
+    number = int(typed.get(flags.RESULTS, 1))
+    return [replace(first, seed=(first.seed + further) % (MAX_SEED + 1)) for further in range(number)]
 
 
 def rerun(
@@ -318,10 +398,8 @@ def chosen_preset(wanted: str | None, policy: Policy, card: ModelCard) -> str:
     Raises InvalidSpec naming those that may be chosen.
     """
     if wanted is None:
-        # What served a default may be gone since; exact needs nothing but the model.
-        return policy.default_preset if policy.default_preset in card.presets else EXACT
-    allowed = [name for name in card.presets if name in policy.presets] if policy.presets else card.presets
-    card.check_preset(wanted, allowed or [EXACT])
+        return preferences.default_preset(card, policy)
+    card.check_preset(wanted, preferences.offered_presets(card, policy))
     return wanted
 
 

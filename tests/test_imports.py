@@ -27,6 +27,8 @@ MAY_IMPORT = {
     "generations.engine": {"generations.engine"},
     "generations.models": {"generations.engine.base"},
     "generations.prompts": set(),
+    "generations.flags": {"generations.prompts", "generations.engine.card", "generations.engine.presets"},
+    "generations.preferences": {"generations.models", "generations.engine.base", "generations.engine.card"},
     "generations.limits": {"generations.models"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
@@ -34,6 +36,8 @@ MAY_IMPORT = {
         "generations.models",
         "generations.limits",
         "generations.prompts",
+        "generations.flags",
+        "generations.preferences",
         "generations.tasks",
         "generations.attendance",
         "generations.served",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,9 @@ class ModelCard:
 
         Nobody can be held below what the model needs at least. Defaults above a cap come down to it.
         """
-        least = min(width * height for width, height in self._sizes())
-        card = replace(self, most_pixels=max(pixels, least) if pixels else self.most_pixels)
+        card = self
+        if pixels:
+            card = replace(card, most_pixels=max(pixels, min(width * height for width, height in _sizes(self))))
         if frames:
             low, high = self.frames_range
             most = max(low, min(high, frames))
@@ -159,15 +161,8 @@ class ModelCard:
 
         Raises InvalidSpec for "aspect" when no legal size comes near that shape.
         """
-        wanted, area = across / down, area or self.width * self.height
-
-        def distance(size: tuple[int, int]) -> float:
-            width, height = size
-            return ASPECT_WEIGHT * _apart(width / height, wanted) + _apart(width * height, area)
-
-        # The default is legal, so there is at least one.
-        width, height = min(self._sizes(), key=distance)
-        if _apart(width / height, wanted) > math.log(ASPECT_TOLERANCE):
+        width, height = _nearest(self, across / down, area or self.width * self.height)
+        if _apart(width / height, across / down) > math.log(ASPECT_TOLERANCE):
             raise InvalidSpec("aspect", "aspect", choices=self.aspects(), value=f"{across:g}:{down:g}")
         return width, height
 
@@ -177,18 +172,30 @@ class ModelCard:
         def possible(name: str) -> bool:
             across, down = name.split(":")
             wanted = int(across) / int(down)
-            return any(_apart(width / height, wanted) <= math.log(ASPECT_TOLERANCE) for width, height in self._sizes())
+            width, height = _nearest(self, wanted, self.width * self.height)
+            return _apart(width / height, wanted) <= math.log(ASPECT_TOLERANCE)
 
         return tuple(name for name in ASPECTS if possible(name))
 
-    def _sizes(self) -> Iterator[tuple[int, int]]:
-        """Every legal size."""
-        step = self.size_multiple
-        sides = [range(-(-low // step) * step, high + 1, step) for low, high in (self.width_range, self.height_range)]
-        for width in sides[0]:
-            for height in sides[1]:
-                if not self.most_pixels or width * height <= self.most_pixels:
-                    yield width, height
+
+@lru_cache(maxsize=256)
+def _nearest(card: ModelCard, wanted: float, area: float) -> tuple[int, int]:
+    """The legal size nearest to this shape (width / height) and area. The default is legal, so there is one."""
+
+    def distance(size: tuple[int, int]) -> float:
+        width, height = size
+        return ASPECT_WEIGHT * _apart(width / height, wanted) + _apart(width * height, area)
+
+    return min(_sizes(card), key=distance)
+
+
+def _sizes(card: ModelCard) -> list[tuple[int, int]]:
+    """Every legal size."""
+    step, most = card.size_multiple, card.most_pixels or math.inf
+    widths, heights = (
+        range(-(-low // step) * step, high + 1, step) for low, high in (card.width_range, card.height_range)
+    )
+    return [(width, height) for width in widths for height in heights if width * height <= most]
 
 
 def either(names: Collection[str]) -> str:

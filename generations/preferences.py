@@ -1,0 +1,103 @@
+"""What a person chose for all of their prompts, out of what the model and the policy offer today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from generations.engine.base import EXACT
+from generations.engine.card import ModelCard
+from generations.models import Policy, Requester
+
+# Seconds of a clip that a menu offers, where the model can.
+LENGTHS = (1.0, 2.0, 3.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Each is "" or None for the default."""
+
+    preset: str = ""
+    aspect: str = ""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be chosen, and what everybody gets who has chosen nothing."""
+
+    presets: tuple[str, ...]
+    aspects: tuple[str, ...]
+    lengths: tuple[float, ...]
+    default: Choices
+
+
+def offer(card: ModelCard, policy: Policy) -> Offer:
+    """card: as the policy caps it, see offered_card."""
+    low, high = card.frames_range
+    usual = card.frames / card.fps
+    lengths = {seconds for seconds in LENGTHS if low <= round(seconds * card.fps) <= high} | {usual}
+    default = Choices(default_preset(card, policy), _shape(card), usual)
+    aspects = card.aspects()
+    if default.aspect not in aspects:
+        aspects = (default.aspect, *aspects)
+    return Offer(offered_presets(card, policy), aspects, tuple(sorted(lengths)), default)
+
+
+def offered_card(card: ModelCard, policy: Policy) -> ModelCard:
+    """The model as people may use it: an operator's own re-runs know no caps."""
+    return card.capped(frames=policy.max_frames, steps=policy.max_steps, pixels=policy.max_pixels)
+
+
+def offered_presets(card: ModelCard, policy: Policy) -> tuple[str, ...]:
+    allowed = tuple(name for name in card.presets if name in policy.presets) if policy.presets else card.presets
+    return allowed or (EXACT,)
+
+
+def default_preset(card: ModelCard, policy: Policy) -> str:
+    # What served a default may be gone since; exact needs nothing but the model.
+    return policy.default_preset if policy.default_preset in card.presets else EXACT
+
+
+def with_choices() -> QuerySet[Requester]:
+    return Requester.objects.exclude(preset="", aspect="", seconds=None)
+
+
+def choices_of(requester: Requester | None, offered: Offer) -> Choices:
+    """What the person chose and may still have; anything else is the default again."""
+    if requester is None:
+        return Choices()
+    return Choices(
+        requester.preset if requester.preset in offered.presets else "",
+        requester.aspect if requester.aspect in offered.aspects else "",
+        requester.seconds if requester.seconds in offered.lengths else None,
+    )
+
+
+def changes(chosen: Choices, given: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
+    """The fields of engine.base.VideoSpec that a person chose, where a prompt does not say otherwise itself."""
+    changed: dict[str, Any] = {}
+    if chosen.preset and "preset" not in given:
+        changed["preset"] = chosen.preset
+    if chosen.aspect and not {"width", "height"} & set(given):
+        across, down = chosen.aspect.split(":")
+        changed["width"], changed["height"] = card.size_of(float(across), float(down))
+    fps = given.get("fps", card.fps)
+    if chosen.seconds is not None and "frames" not in given and isinstance(fps, int | float):
+        frames = round(chosen.seconds * fps)
+        # With frames a second of the prompt's own it may be too many.
+        if card.frames_range[0] <= frames <= card.frames_range[1]:
+            changed["frames"] = frames
+    return changed
+
+
+def _shape(card: ModelCard) -> str:
+    """The default's shape, by its name if it has one."""
+    for aspect in card.aspects():
+        across, down = aspect.split(":")
+        if card.size_of(float(across), float(down)) == (card.width, card.height):
+            return aspect
+    return f"{card.width}:{card.height}"
