@@ -125,6 +125,13 @@ def values(typed: Mapping[str, str], card: ModelCard) -> dict[str, Any]:
     return given
 
 
+def single(typed: Mapping[str, str]) -> Mapping[str, str]:
+    """The same, where only one video is made. Raises InvalidFlag for more."""
+    if RESULTS in typed:
+        raise InvalidFlag(RESULTS, "several", name=f"x{typed[RESULTS]}")
+    return typed
+
+
 def as_typed(error: InvalidSpec, typed: Mapping[str, str]) -> InvalidSpec:
     """The same refusal in the words of the person who typed the flag; unchanged when no flag said it."""
     for name, flag in FLAGS.items():

@@ -265,16 +265,26 @@ def rerun(
 ) -> Generation:
     """Make a new row from an old one, with its parent; the answer goes to the same chat. History stays as it is.
 
+    Flags in another prompt win over the other changes.
     The preset stays unless it is among the changes; then the new one says how many steps, unless they are as well.
     Raises PromptRefused or InvalidSpec.
     """
-    if prompt is not None:
-        changes["prompt"] = prompts.clean(prompt)
-    chosen_seed = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
-    values = {**vars(generation.spec()), **changes, "seed": chosen_seed}
+    card, typed = model_card(), dict[str, str]()
+    chosen: Any = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
+    # What the row says was read before.
+    if prompt is not None and prompt != generation.prompt:
+        prompt, typed = flags.parse(prompts.clean(prompt))
+        said = flags.values(flags.single(typed), card)
+        if "preset" in said:
+            changes.pop("steps", None)
+        changes, chosen = {**changes, **said, "prompt": prompt}, said.get("seed", chosen)
+    values = {**vars(generation.spec()), **changes, "seed": chosen}
     if values["preset"] != generation.preset and "steps" not in changes:
         del values["steps"]
-    spec = model_card().spec(**values)
+    try:
+        spec = card.spec(**values)
+    except InvalidSpec as error:
+        raise flags.as_typed(error, typed) from error
     place = None
     if generation.chat_id is not None:
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)

@@ -31,6 +31,7 @@ from generations.admin.shared import (
 )
 from generations.engine.base import EngineError
 from generations.engine.card import InvalidSpec
+from generations.flags import InvalidFlag
 from generations.models import Delivery, Generation, Requester
 from generations.prompts import PromptRefused
 
@@ -183,7 +184,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         if form.is_valid():
             try:
                 new = services.rerun(generation, by=self._operator(request), **form.changes())
-            except PromptRefused as error:
+            except (PromptRefused, InvalidFlag) as error:
                 form.add_error("prompt", str(error))
             except InvalidSpec as error:
                 form.add_error(error.field if error.field in form.fields else None, str(error))

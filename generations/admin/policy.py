@@ -11,23 +11,35 @@ from django.db.models import IntegerField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from generations import prompts
+from generations import prompts, services
 from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
+from generations.engine.base import EngineError
 from generations.models import Policy
 from generations.prompts import PromptRefused
 
 # A chat message holds 4096 UTF-16 units, an emoji takes two, and the bot adds lines of its own.
 GREETING_CHARACTERS = 1500
 
-
 MOST = 100_000
+MOST_PIXELS = 10_000_000
+CAPS = ["max_frames", "max_steps", "max_pixels"]
 
 
-def limit_field(name: str) -> forms.Field | None:
+def limit_field(name: str, most: int = MOST) -> forms.Field | None:
     # SQLite would store any number; PostgreSQL's integer would not.
     field = Policy._meta.get_field(name)
     assert isinstance(field, IntegerField)
-    return field.formfield(max_value=MOST)
+    return field.formfield(max_value=most)
+
+
+def least_caps() -> dict[str, int]:
+    """Below these a cap would have no effect. None while the model cannot be read."""
+    try:
+        card = services.model_card()
+    except EngineError:
+        return {}
+    pixels = card.width_range[0] * card.height_range[0]
+    return dict(zip(CAPS, (card.frames_range[0], card.steps_range[0], pixels), strict=True))
 
 
 class PolicyForm(PolicyModelForm):
@@ -35,6 +47,9 @@ class PolicyForm(PolicyModelForm):
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
     queue_limit = limit_field("queue_limit")
+    max_frames = limit_field("max_frames")
+    max_steps = limit_field("max_steps")
+    max_pixels = limit_field("max_pixels", MOST_PIXELS)
     default_preset = forms.ChoiceField(
         choices=preset_choices,
         label="Default",
@@ -49,7 +64,16 @@ class PolicyForm(PolicyModelForm):
 
     class Meta:
         model = Policy
-        fields = ["greeting", "review", "default_preset", "presets", "daily_limit", "waiting_limit", "queue_limit"]
+        fields = [
+            "greeting",
+            "review",
+            "default_preset",
+            "presets",
+            *CAPS,
+            "daily_limit",
+            "waiting_limit",
+            "queue_limit",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,6 +90,9 @@ class PolicyForm(PolicyModelForm):
         default, offered = values.get("default_preset"), values.get("presets")
         if offered and default and default not in offered:
             self.add_error("default_preset", "The default must be one of those on offer.")
+        for name, least in least_caps().items():
+            if 0 < (values.get(name) or 0) < least:
+                self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
         return values
 
     def clean_greeting(self) -> str:
@@ -85,6 +112,7 @@ class PolicyAdmin(PolicyModelAdmin):
         (None, {"fields": ["greeting"]}),
         ("Review", {"fields": ["review"]}),
         ("Presets", {"fields": ["default_preset", "presets"]}),
+        ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]

@@ -52,6 +52,28 @@ def test_every_option_reaches_the_model(stand_in: StandInEngine, tmp_path: Path)
     assert (spec.width, spec.height, spec.steps, spec.guidance_scale) == (64, 128, 3, 4.5)
 
 
+def test_flags_in_the_prompt_win_over_the_options(stand_in: StandInEngine) -> None:
+    run("a red circle --seed 9 --no blur, text", "--seed", "3", "--frames", "6")
+    [spec] = stand_in.rendered
+    assert (spec.prompt, spec.negative_prompt, spec.seed, spec.frames) == ("a red circle", "blur, text", 9, 6)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "complaint"),
+    [
+        ("a red circle --sede 9", "There is no flag --sede. Did you mean --seed?"),
+        ("a red circle --steps 101", "--steps must be a whole number from 1 to 100, not 101."),
+        ("a red circle x2", "x2 asks for several videos; here it is one at a time."),
+        ("x" * 4097 + " --seed 9", "A prompt may have 4096 characters; this one has 4106."),
+    ],
+)
+def test_a_slip_in_a_flag_of_the_prompt_is_explained(prompt: str, complaint: str, stand_in: StandInEngine) -> None:
+    with pytest.raises(CommandError) as refusal:
+        run(prompt)
+    assert str(refusal.value) == complaint
+    assert stand_in.rendered == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "preset", "steps"),
     [([], "exact", 4), (["--preset", "balanced"], "balanced", 2), (["--preset", "draft", "--steps", "7"], "draft", 7)],

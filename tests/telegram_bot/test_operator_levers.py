@@ -25,6 +25,9 @@ POLICY = {
     "daily_limit": 50,
     "waiting_limit": 5,
     "queue_limit": 200,
+    "max_frames": 0,
+    "max_steps": 0,
+    "max_pixels": 0,
 }
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from generations import prompts
+from generations import flags, prompts
 from generations.engine import load_engine
 from generations.engine.base import EXACT, CheckpointError, EngineError, VideoSpec, render_one
 from generations.engine.card import InvalidSpec, ModelCard, read_card
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         # Ranges are checked against the model's own card below, so that the error can name them.
-        parser.add_argument("prompt")
+        parser.add_argument("prompt", help="may hold flags as in the chat, which win over these options")
         parser.add_argument("--negative", default="", metavar="TEXT", help="what not to show")
         parser.add_argument("--seed", metavar="N", help="default: random; it is shown")
         parser.add_argument("--frames", metavar="N")
@@ -76,6 +76,7 @@ class Command(BaseCommand):
 
 
 def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
+    prompt, typed = flags.parse(prompts.clean(options["prompt"]))
     preset = EXACT if options["preset"] is None else options["preset"]
     changes: dict[str, Any] = {"negative_prompt": options["negative"], "preset": preset}
     for option, setting, kind in (
@@ -91,8 +92,11 @@ def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
             raise CommandError(f"--size must look like {card.width}x{card.height}, not {options['size']!r}.")
         changes |= {"width": number(width, int), "height": number(height, int)}
     seed = random_seed() if options["seed"] is None else number(options["seed"], int)
-    # What is no number stays text, and the card refuses it with the legal range.
-    return card.spec(prompts.clean(options["prompt"]), seed=seed, **changes)  # type: ignore[arg-type]
+    try:
+        # What is no number stays text, and the card refuses it with the legal range.
+        return card.spec(prompt, **{"seed": seed, **changes, **flags.values(flags.single(typed), card)})
+    except InvalidSpec as error:
+        raise flags.as_typed(error, typed) from error
 
 
 def number(text: object, kind: Callable[[Any], float]) -> object:

@@ -189,6 +189,36 @@ def test_another_preset_brings_its_own_steps_unless_they_are_chosen_too(
     assert (new.preset, new.steps) == rendered
 
 
+def test_flags_in_a_new_prompt_win_over_the_fields_of_the_form(prompt: Make, page: Client) -> None:
+    old = prompt()
+    page.post(address("rerun", old), rerun_values(prompt="a cat --seed 3 --frames 9 --preset draft --no text"))
+    new = Generation.objects.get(parent=old)
+    assert (new.prompt, new.seed, new.frames, new.preset, new.steps) == ("a cat", 3, 9, "draft", 10)
+    assert (new.negative_prompt, new.width, new.guidance_scale) == ("text", 128, 7.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a cat --sede 3", "There is no flag --sede. Did you mean --seed?"),
+        ("a cat --steps 999", "--steps must be a whole number from 1 to 100, not 999."),
+        ("a cat x2", "x2 asks for several videos; here it is one at a time."),
+        ("--seed 3", "There are only flags here, and no text to make a video from."),
+    ],
+)
+def test_a_slip_in_a_flag_is_explained_beside_the_prompt(text: str, complaint: str, prompt: Make, page: Client) -> None:
+    old = prompt()
+    answer = page.post(address("rerun", old), rerun_values(prompt=text))
+    assert answer.context["form"].errors == {"prompt": [complaint]}
+    assert Generation.objects.count() == 1
+
+
+def test_a_prompt_that_ends_like_a_flag_is_run_again_as_it_is(prompt: Make, page: Client) -> None:
+    old = prompt(prompt="a field of x2")
+    page.post(address("rerun", old), rerun_values(prompt="a field of x2"))
+    assert Generation.objects.get(parent=old).prompt == "a field of x2"
+
+
 def test_a_rerun_keeps_the_preset(prompt: Make, pull: Pull, page: Client) -> None:
     old = prompt(preset="draft", steps=12)
     pull(old, "rerun-new")

@@ -27,6 +27,9 @@ def values(**changes: Any) -> dict[str, Any]:
         "daily_limit": 50,
         "waiting_limit": 5,
         "queue_limit": 200,
+        "max_frames": 0,
+        "max_steps": 0,
+        "max_pixels": 0,
     }
     return shown | changes
 
@@ -80,6 +83,21 @@ def test_people_may_choose_only_what_is_on_offer(page: Client) -> None:
     assert ask(3, preset="balanced").preset == "balanced"
 
 
+def test_people_may_not_ask_for_more_than_the_caps(page: Client) -> None:
+    Policy.current()
+    page.post(FORM, values(max_frames=12, max_steps=20, max_pixels=128 * 128))
+    row = ask(1)
+    assert (row.frames, row.steps, row.width, row.height) == (12, 20, 128, 128), "the defaults come down to the caps"
+    with pytest.raises(InvalidSpec, match=r"^frames must be a whole number from 1 to 12, not 13\.$"):
+        ask(2, frames=13)
+    with pytest.raises(InvalidSpec, match=r"^steps must be a whole number from 1 to 20, not 21\.$"):
+        ask(3, steps=21)
+    with pytest.raises(InvalidSpec, match=r"^width: width times height may be 16384 at most, not 136x128\.$"):
+        ask(4, width=136)
+    page.post(FORM, values())
+    assert ask(5, frames=32, steps=100, width=576, height=576).frames == 32
+
+
 def test_the_policy_says_who_changed_it_and_when(page: Client) -> None:
     before = Policy.current().updated_at
     page.post(FORM, values(greeting="Welcome\r\nall!"))
@@ -96,6 +114,9 @@ def test_the_policy_says_who_changed_it_and_when(page: Client) -> None:
         {"daily_limit": ""},
         {"waiting_limit": "many"},
         {"queue_limit": 100_001},
+        {"max_frames": -1},
+        {"max_pixels": 64},
+        {"max_pixels": 10_000_001},
         {"daily_limit": 2**31},
         {"review": "never"},
         {"default_preset": "quick"},
