@@ -77,6 +77,18 @@ def choices_of(requester: Requester | None, offered: Offer) -> Choices:
     )
 
 
+def chosen(setting: str, value: str, offered: Offer) -> str | float | None:
+    """What to keep for a setting, from its words; None when that is not on offer."""
+    match setting:
+        case "preset":
+            return value if value in offered.presets else None
+        case "aspect":
+            return value if value in offered.aspects else None
+        case "seconds":
+            return next((seconds for seconds in offered.lengths if f"{seconds:g}" == value), None)
+    return None
+
+
 def changes(chosen: Choices, given: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
     """The fields of engine.base.VideoSpec that a person chose, where a prompt does not say otherwise itself."""
     changed: dict[str, Any] = {}

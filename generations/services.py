@@ -84,7 +84,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Shortfall:
-    """More results were asked for than fitted in."""
+    """More results were asked for than fitted in. The refusal is without a time: by then it would be another one."""
 
     asked: int
     accepted: int
@@ -185,7 +185,6 @@ def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Ge
         except limits.LimitReached as refusal:
             if number:
                 why = {"rule": refusal.rule, "limit": refusal.limit, "reason": refusal.reason}
-                why["retry_at"] = refusal.retry_at.isoformat() if refusal.retry_at else None
                 rows[0].shortfall = {"asked": len(rows), "accepted": number, "why": why}
             return list(rows[:number]), refusal
         counts.add(row)
@@ -197,10 +196,7 @@ def shortfall(generation: Generation) -> Shortfall | None:
     kept = generation.shortfall
     if not kept:
         return None
-    why = dict(kept["why"])
-    retry_at = why.pop("retry_at")
-    refusal = limits.LimitReached(**why, retry_at=datetime.fromisoformat(retry_at) if retry_at else None)
-    return Shortfall(kept["asked"], kept["accepted"], refusal)
+    return Shortfall(kept["asked"], kept["accepted"], limits.LimitReached(**kept["why"]))
 
 
 def _specs(requests: Sequence[Request], policy: Policy) -> list[list[VideoSpec] | Refusal]:
@@ -372,6 +368,30 @@ def _details(person: Person) -> dict[str, str]:
         "username": _storable(person.username, 64),
         "language_code": _storable(person.language_code, 16),
     }
+
+
+def settings_of(user_id: int) -> tuple[preferences.Offer, preferences.Choices]:
+    """What a person may choose for all prompts, and what is chosen and still possible."""
+    policy = Policy.current()
+    offered = preferences.offer(preferences.offered_card(model_card(), policy), policy)
+    return offered, preferences.choices_of(Requester.objects.filter(user_id=user_id).first(), offered)
+
+
+def choose(person: Person, setting: str, value: str) -> bool:
+    """Set the person's preset, aspect or seconds. False when that is not on offer."""
+    chosen = preferences.chosen(setting, value, settings_of(person.user_id)[0])
+    return chosen is not None and _set(person, {setting: chosen})
+
+
+def reset_settings(person: Person) -> bool:
+    """Everything as the policy has it."""
+    return _set(person, {"preset": "", "aspect": "", "seconds": None})
+
+
+def _set(person: Person, values: Mapping[str, Any]) -> bool:
+    with transaction.atomic():
+        requester = remember(person)
+        return Requester.objects.filter(pk=requester.pk).update(**values) == 1
 
 
 def chat_moved(old_id: int, new_id: int) -> int:

@@ -7,13 +7,26 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
 from generations.prompts import MAX_CHARACTERS, PromptRefused
 
-COMMANDS = {"start": "What this bot does", "hello": "The same", "video": "Make a video from the text that follows"}
+COMMANDS = {
+    "start": "What this bot does",
+    "hello": "The same",
+    "help": "What to write, with examples to tap",
+    "video": "Make a video from the text that follows",
+    "status": "Your videos on their way",
+    "history": "Your finished videos, to get them again",
+    "again": "Your last prompt once more, with another seed",
+    "cancel": "Stop your newest video, or all of them",
+    "usage": "What is left of today",
+    "settings": "How your videos are made",
+}
 
 # --- answers
 
@@ -66,6 +79,138 @@ def for_several(words: str, messages: int) -> str:
     return words + "\n\n" + _("(This answers your last %(number)d messages.)") % {"number": messages}
 
 
+# --- what a person has
+
+
+def nothing_on_its_way() -> str:
+    return _("Nothing of yours is on its way. Write what the video should show.")
+
+
+def standing(lines: Sequence[tuple[str, str]], more: int, *, unattended: bool) -> str:
+    """lines: how far a video is, and its title. more: how many are not listed."""
+    parts = [f"{how_far}: {title}" for how_far, title in lines]
+    if more:
+        parts.append(ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more})
+    if unattended:
+        parts.append(_("The video model is not available right now. Your prompt is kept until it is."))
+    return "\n".join(parts)
+
+
+def usage(used: int, limit: int, resets_at: datetime, unfinished: int, waiting_limit: int) -> str:
+    """A limit of 0 is none."""
+    if limit:
+        words = ngettext(
+            "Today you have used %(used)d of %(limit)d video; %(left)d left.",
+            "Today you have used %(used)d of %(limit)d videos; %(left)d left.",
+            limit,
+        )
+        words = words % {"used": used, "limit": limit, "left": max(limit - used, 0)} + " " + resets(resets_at)
+    else:
+        words = ngettext("Today you have used %(used)d video.", "Today you have used %(used)d videos.", used)
+        words = words % {"used": used} + " " + _("There is no limit per day.")
+    if waiting_limit:
+        on_its_way = _("On their way: %(number)d of at most %(limit)d.")
+    else:
+        on_its_way = _("On their way: %(number)d.")
+    return words + "\n" + on_its_way % {"number": unfinished, "limit": waiting_limit}
+
+
+def history(page: int, pages: int) -> str:
+    words = _("Your videos, page %(page)d of %(pages)d. Press one to get it again.")
+    return words % {"page": page, "pages": pages}
+
+
+def no_history() -> str:
+    return _("You have no finished videos yet.")
+
+
+def history_line(title: str, made_at: datetime, seed: int) -> str:
+    """A button. Its end may be cut off on a phone."""
+    return f"{title} · {date_format(timezone.localtime(made_at), 'j M')} · {_('Seed %(seed)d') % {'seed': seed}}"
+
+
+def button_newer() -> str:
+    return _("← Newer")
+
+
+def button_older() -> str:
+    return _("Older →")
+
+
+def nothing_again() -> str:
+    return _("You have no finished prompt to repeat yet.")
+
+
+def nothing_to_cancel() -> str:
+    return _("There is nothing to cancel.")
+
+
+def cancel_how() -> str:
+    return _("/cancel stops your newest video, /cancel all stops all of them.")
+
+
+def cancelled_newest(title: str, more: int, *, running: bool) -> str:
+    words = (_("It is being stopped: %(title)s") if running else _("Cancelled: %(title)s")) % {"title": title}
+    if more:
+        left = ngettext(
+            "%(number)d more of yours is on its way; /cancel all stops it too.",
+            "%(number)d more of yours are on their way; /cancel all stops them too.",
+            more,
+        )
+        words += "\n" + left % {"number": more}
+    return words
+
+
+def cancelled_all(number: int) -> str:
+    return ngettext("%(number)d video was cancelled.", "%(number)d videos were cancelled.", number) % {"number": number}
+
+
+# --- settings
+
+
+def settings(lines: Sequence[tuple[str, str, bool]], *, can_choose: bool) -> str:
+    """lines: a setting, what it is, and whether that is the default."""
+    if can_choose:
+        words = _("Your settings. They count for every prompt that does not say otherwise itself.")
+    else:
+        words = _("There is nothing to choose from with this model.")
+    listed = [f"{name}: {value} ({_('default')})" if usual else f"{name}: {value}" for name, value, usual in lines]
+    return words + "\n\n" + "\n".join(listed)
+
+
+def setting_preset() -> str:
+    return _("Preset")
+
+
+def setting_shape() -> str:
+    return _("Shape")
+
+
+def setting_length() -> str:
+    return _("Length")
+
+
+def seconds(number: float) -> str:
+    return _("%(number)s s") % {"number": f"{number:.3g}"}
+
+
+def chosen(label: str) -> str:
+    """The button of what is set now."""
+    return f"✓ {label}"
+
+
+def button_as_default() -> str:
+    return _("All as default")
+
+
+def settings_saved() -> str:
+    return _("Saved.")
+
+
+def not_on_offer() -> str:
+    return _("That is not on offer any more.")
+
+
 # --- refusals
 
 
@@ -77,8 +222,53 @@ def refusal(error: Exception) -> str:
         return _("There is no text to make a video from. Describe in words what the video should show.")
     if isinstance(error, PromptRefused) and error.rule == "too_long":
         return _("That is too long: a prompt may have %(limit)d characters.") % {"limit": MAX_CHARACTERS}
+    if isinstance(error, PromptRefused) and error.rule == "only_flags":
+        return _("There are only flags here, and no text to make a video from. Put them behind your prompt.")
+    if isinstance(error, InvalidSpec):
+        return invalid(error)
     # An engine's error keeps its public words apart; the others are made for people.
     return str(getattr(error, "public_reason", error))
+
+
+def invalid(error: InvalidSpec) -> str:
+    """A flag or a setting that cannot be, and what it could be instead: generations.engine.card.PROBLEMS."""
+    words = {
+        "setting": _("There is no setting called %(name)s."),
+        "whole": _("%(name)s must be a whole number from %(low)s to %(high)s, not %(value)s."),
+        "number": _("%(name)s must be a number from %(low)s to %(high)s, not %(value)s."),
+        "multiple": _("%(name)s must be a multiple of %(multiple)s from %(low)s to %(high)s, not %(value)s."),
+        "choice": _("%(name)s must be %(choices)s, not %(value)s."),
+        "pixels": _("%(name)s: width times height may be %(most)s at most, not %(value)s."),
+        "aspect": _("%(name)s must be width:height, such as %(choices)s, not %(value)s."),
+        "size": _(
+            "%(name)s must be WIDTHxHEIGHT in multiples of %(multiple)s from %(low)s to %(high)s, not %(value)s."
+        ),
+        "missing": _("%(name)s needs a value."),
+        "unknown": _("There is no flag %(name)s. There are %(choices)s."),
+        "near": _("There is no flag %(name)s. Did you mean %(suggestion)s?"),
+        "together": _("%(name)s and %(other)s say the same thing twice; choose one of them."),
+        "several": _("%(name)s asks for several videos; here it is one at a time."),
+    }
+    facts = {name: either(fact) if name == "choices" else fact for name, fact in error.facts.items()}
+    return words[error.problem] % facts
+
+
+def either(names: Sequence[str]) -> str:
+    """a, b or c."""
+    *others, last = names
+    if not others:
+        return last
+    return _("%(names)s or %(last)s") % {"names": ", ".join(others), "last": last}
+
+
+def shortfall(asked: int, accepted: int, refusal: LimitReached) -> str:
+    """Of several videos that were asked for in one message, fewer could be taken."""
+    words = ngettext(
+        "%(accepted)d of the %(asked)d videos is accepted.",
+        "%(accepted)d of the %(asked)d videos are accepted.",
+        accepted,
+    )
+    return words % {"accepted": accepted, "asked": asked} + " " + limit(refusal)
 
 
 def limit(error: LimitReached) -> str:
@@ -176,19 +366,117 @@ def button_cancel() -> str:
     return _("Cancel")
 
 
+def button_again() -> str:
+    return _("Again")
+
+
+def button_same_seed() -> str:
+    return _("Same seed")
+
+
+def button_as_file() -> str:
+    return _("As file")
+
+
+def button_delete() -> str:
+    return _("Delete")
+
+
+def button_delete_for_good() -> str:
+    return _("Delete for good")
+
+
+def button_keep() -> str:
+    return _("Keep")
+
+
+def button_report() -> str:
+    return _("Report")
+
+
+def button_retry() -> str:
+    return _("Try again")
+
+
+def queued_again() -> str:
+    return _("It is in the queue.")
+
+
+def asked_already() -> str:
+    return _("That is on its way already.")
+
+
+def not_finished() -> str:
+    return _("It is not finished yet.")
+
+
+def file_on_its_way() -> str:
+    return _("The file is on its way.")
+
+
+def file_sent_already() -> str:
+    return _("The file was sent already.")
+
+
+def no_video() -> str:
+    return _("The video is no longer here.")
+
+
+def deleted() -> str:
+    return _("Deleted.")
+
+
+def cannot_be_removed() -> str:
+    """The caption that is left where Telegram does not let a bot delete the message."""
+    return _(
+        "Deleted here. Telegram lets me remove messages of the last two days only: "
+        "to be rid of this one, please delete it yourself."
+    )
+
+
+def reported() -> str:
+    return _("Thank you. The operators of this bot will look at it.")
+
+
+def reported_already() -> str:
+    return _("You have reported it already.")
+
+
 # --- results
 
 
-def facts(seed: int, width: int, height: int, preset: str, steps: int, seconds: float | None) -> str:
+def facts(
+    seed: int,
+    width: int,
+    height: int,
+    preset: str,
+    steps: int,
+    seconds: float | None,
+    *,
+    frames: int | None = None,
+    fps: float | None = None,
+    guidance: float | None = None,
+) -> str:
+    """What makes the same video again; None is left out."""
     settings = ngettext("%(preset)s, %(steps)d step", "%(preset)s, %(steps)d steps", steps)
     parts = [
         _("Seed %(seed)d") % {"seed": seed},
         f"{width}×{height}",
         settings % {"preset": preset, "steps": steps},
     ]
+    if frames is not None:
+        parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
+    if fps is not None:
+        parts.append(_("%(number)s per second") % {"number": f"{fps:g}"})
+    if guidance is not None:
+        parts.append(_("guidance %(number)s") % {"number": f"{guidance:g}"})
     if seconds is not None:
         parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
     return " · ".join(parts)
+
+
+def without(negative: str) -> str:
+    return _("Without: %(text)s") % {"text": negative}
 
 
 def ignored(tail: str) -> str:

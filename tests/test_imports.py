@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "generations.flags": {"generations.prompts", "generations.engine.card", "generations.engine.presets"},
     "generations.preferences": {"generations.models", "generations.engine.base", "generations.engine.card"},
     "generations.limits": {"generations.models"},
+    "generations.personal": {"generations.models", "generations.limits"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -55,7 +56,15 @@ MAY_IMPORT = {
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
-    "telegram_bot": {"telegram_bot", "generations.services", "generations.limits", "generations.prompts"},
+    "telegram_bot": {
+        "telegram_bot",
+        "generations.services",
+        "generations.personal",
+        "generations.afterwards",
+        "generations.limits",
+        "generations.prompts",
+        "generations.engine.card",
+    },
     "generations": {"generations", "t2vsite"},
     "training": {"training", "generations.engine"},
     # Measures the service as a whole, so it asks for jobs as everybody does.

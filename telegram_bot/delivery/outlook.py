@@ -30,8 +30,15 @@ class Outlook:
         positions = Generation.objects.queue_positions()
         return cls(positions, estimates.seconds_left(positions))
 
-    def words(self, row: Generation) -> str:
+    def status(self, row: Generation) -> str:
         """What its status message says."""
+        missing = services.shortfall(row)
+        if missing is None:
+            return self.words(row)
+        return f"{self.words(row)}\n\n{texts.shortfall(missing.asked, missing.accepted, missing.refusal)}"
+
+    def words(self, row: Generation) -> str:
+        """How far it is."""
         left = self.left.get(row.pk)
         match row.status:
             case Status.PENDING_REVIEW:

@@ -43,7 +43,7 @@ def before_announcing(pk: int) -> str:
     if row.status == Status.RUNNING:
         # A worker was faster than this answer, which still is the word that the prompt was accepted.
         return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
-    return outlook.words(row)
+    return outlook.status(row)
 
 
 def announced(pk: int, message_id: int | None, text: str) -> None:
@@ -62,8 +62,8 @@ def stale_statuses() -> list[StatusEdit]:
     rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
     outlook = Outlook.now()
     edits = []
-    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress"):
-        text = outlook.words(row)
+    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress", "shortfall"):
+        text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
             edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))
