@@ -45,7 +45,7 @@ def markup(keyboard: Keyboard | None) -> InlineKeyboardMarkup | None:
 
 @dataclass(frozen=True)
 class Media:
-    """A file to send: one that Telegram has already, or one in our storage."""
+    """A file to send: one that Telegram has already (which stays of its kind), or one in our storage."""
 
     kind: Literal["video", "animation", "document"]
     file_id: str = ""

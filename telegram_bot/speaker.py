@@ -124,9 +124,17 @@ class Speaker:
                 return
         update = read_update(json.loads(row.payload), self.bot)
         place = answer_place(update)
+        utterance = Utterance(self.bot, place, text, form)
+        patient = timezone.now() - row.received_at < PATIENCE
+        try:
+            await utterance.fetch_file()
+        except OSError as error:
+            problem = f"the file cannot be read: {type(error).__name__}"
+            logger.warning("An answer in chat %s: %s", place.chat_id, problem)
+            await (sync_to_async(run.later)(RETRY_SECONDS, problem) if patient else sync_to_async(run.said)(problem))
+            return
         if not await sync_to_async(run.begin)():
             return
-        utterance = Utterance(self.bot, place, text, form)
         sent_id, problem, began = None, "", timezone.now()
         try:
             sent_id = await utterance.say()
@@ -134,7 +142,7 @@ class Speaker:
             verdict = sort(error)
             problem = f"{verdict.next.name}: {verdict.reason}"
             again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if form.do != "send" else set())
-            if verdict.next in again and timezone.now() - row.received_at < PATIENCE:
+            if verdict.next in again and patient:
                 await sync_to_async(run.later)(verdict.wait or RETRY_SECONDS, problem)
                 return
             # Blocked, or refused, or perhaps sent, or tried for long: each is the end of it.

@@ -14,6 +14,7 @@ from telegram.ext import ExtBot
 
 from generations.services import Place
 
+from . import texts
 from .buttons import Form, Media, markup
 from .captions import shorten
 from .errors import Next, sort
@@ -27,6 +28,13 @@ class Utterance:
 
     def __init__(self, bot: ExtBot[int], place: Place, text: str, form: Form) -> None:
         self.bot, self.place, self.text, self.form = bot, place, text, form
+        self._file: bytes | None = None
+
+    async def fetch_file(self) -> None:
+        """Before say(), of which nobody may know how it ended. Raises OSError while the storage does not answer."""
+        media = self.form.media
+        if media is not None and not media.file_id:
+            self._file = await sync_to_async(_read)(media.name)
 
     async def say(self) -> int | None:
         """The number of a new message, None for anything else. Raises PTB's errors, as for any single call."""
@@ -43,6 +51,9 @@ class Utterance:
         target = Target(self.place.chat_id, self.place.thread_id, self.place.prompt_message_id)
         if media is not None:
             return await self._send_media(media, target, buttons)
+        return await self._send_words(target, buttons)
+
+    async def _send_words(self, target: Target, buttons: InlineKeyboardMarkup | None) -> Message:
         short = shorten(self.text, MessageLimit.MAX_TEXT_LENGTH)
 
         async def call(target: Target) -> Message:
@@ -51,23 +62,49 @@ class Utterance:
         return await send(target, call)
 
     async def _send_media(self, media: Media, target: Target, buttons: InlineKeyboardMarkup | None) -> Message:
-        kinds: dict[str, Any] = {
+        """By the id that Telegram has it under. An id that it refuses was not sent: then the file from our storage."""
+        # Telegram calls silent clips animations, and takes no id as a video that it does not call one.
+        kinds = [media.kind, "animation"] if media.kind == "video" else [media.kind]
+        for kind in kinds if media.file_id else ():
+            try:
+                return await self._send_file(kind, media.file_id, {}, target, buttons)
+            except TelegramError as error:
+                verdict = sort(error)
+                if verdict.next is not Next.REFUSED:
+                    raise
+                logger.info("A file's id was refused in chat %s: %s", target.chat_id, verdict.reason)
+        content = self._file
+        if media.file_id:
+            try:
+                content = await sync_to_async(_read)(media.name)
+            except OSError as error:
+                logger.warning("A file for chat %s cannot be read: %s", target.chat_id, type(error).__name__)
+        if content is None:
+            self.text = texts.file_missing()
+            return await self._send_words(target, None)
+        return await self._send_file(media.kind, content, {"filename": media.filename, **UPLOAD}, target, buttons)
+
+    async def _send_file(
+        self,
+        kind: str,
+        file: str | bytes,
+        facts: dict[str, Any],
+        target: Target,
+        buttons: InlineKeyboardMarkup | None,
+    ) -> Message:
+        senders: dict[str, Any] = {
             "video": self.bot.send_video,
             "animation": self.bot.send_animation,
             "document": self.bot.send_document,
         }
-        facts: dict[str, Any] = {media.kind: media.file_id or await sync_to_async(_read)(media.name)}
-        if not media.file_id:
-            facts |= {"filename": media.filename, **UPLOAD}
-        if media.kind == "document":
+        facts = {kind: file, **facts}
+        if kind == "document":
             # Else Telegram makes a video of it again.
             facts["disable_content_type_detection"] = True
         caption = shorten(self.text, MessageLimit.CAPTION_LENGTH) or None
 
         async def call(target: Target) -> Message:
-            message: Message = await kinds[media.kind](
-                caption=caption, reply_markup=buttons, **facts, **target.arguments()
-            )
+            message: Message = await senders[kind](caption=caption, reply_markup=buttons, **facts, **target.arguments())
             return message
 
         return await send(target, call)
@@ -113,7 +150,10 @@ class Utterance:
             await self._edit()
 
 
-def _read(name: str) -> bytes:
+def _read(name: str) -> bytes | None:
+    """None when it is not there (any more)."""
+    if not name or not default_storage.exists(name):
+        return None
     with default_storage.open(name, "rb") as file:
         content: bytes = file.read()
     return content

@@ -16,6 +16,7 @@ from generations import services
 from generations.models import Generation
 
 from .. import texts
+from ..buttons import markup
 from ..errors import Next, Verdict, sort
 from ..sending import UPLOAD, Target, chat_lost, send
 from . import parcel as parcels
@@ -89,16 +90,19 @@ class Handover:
 
     async def _edit(self, message_id: int, parcel: Parcel) -> Message | bool:
         place: dict[str, Any] = {"chat_id": self._chat_id, "message_id": message_id}
+        place["reply_markup"] = markup(parcel.keyboard)
         if parcel.video is None:
             return await self.bot.edit_message_text(parcel.text, **place)
         media = InputMediaVideo(parcel.video.data, caption=parcel.text, **_facts(parcel.video))
         return await self.bot.edit_message_media(media, **place, **UPLOAD)
 
     async def _send(self, parcel: Parcel) -> Message:
+        buttons = markup(parcel.keyboard)
+
         async def call(target: Target) -> Message:
             if parcel.video is None:
-                return await self.bot.send_message(text=parcel.text, **target.arguments())
-            facts = {**_facts(parcel.video), **target.arguments(), **UPLOAD}
+                return await self.bot.send_message(text=parcel.text, reply_markup=buttons, **target.arguments())
+            facts = {**_facts(parcel.video), **target.arguments(), **UPLOAD, "reply_markup": buttons}
             return await self.bot.send_video(video=parcel.video.data, caption=parcel.text, **facts)
 
         return await send(Target(self._chat_id, self.row.thread_id, self.row.prompt_message_id), call)

@@ -1,4 +1,4 @@
-"""The buttons under what a person gets. What they do is in job_buttons.py."""
+"""The buttons under what a person gets for a prompt. What they do is in job_buttons.py."""
 
 from __future__ import annotations
 
@@ -9,3 +9,30 @@ from ..buttons import Button, Keyboard, callback
 def waiting(pk: int) -> Keyboard:
     """Under the status message."""
     return [[Button(texts.button_cancel(), callback("cancel", pk))]]
+
+
+def result(pk: int) -> Keyboard:
+    """Under a video."""
+    return [
+        [Button(texts.button_again(), callback("again", pk)), Button(texts.button_same_seed(), callback("same", pk))],
+        [
+            Button(texts.button_as_file(), callback("file", pk)),
+            Button(texts.button_delete(), callback("delete", pk)),
+            Button(texts.button_report(), callback("report", pk)),
+        ],
+    ]
+
+
+def deleting(pk: int) -> Keyboard:
+    """Under a video that somebody wants to delete."""
+    return [
+        [
+            Button(texts.button_delete_for_good(), callback("deleted", pk)),
+            Button(texts.button_keep(), callback("keep", pk)),
+        ]
+    ]
+
+
+def failure(pk: int) -> Keyboard:
+    """Under the reason why there is no video."""
+    return [[Button(texts.button_retry(), callback("retry", pk))]]

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.files.storage import default_storage
 from telegram.constants import FileSizeLimit, MessageLimit
 
+from generations import services
 from generations.models import Generation, Status
 
 from .. import texts
+from ..buttons import Keyboard
 from ..captions import shorten, utf16_length
+from . import keyboards
 
 # The tail that the model did not see may be as long as a message; the prompt is above it anyway.
 IGNORED_UNITS = 300
+# Of what not to show, which was typed with the prompt.
+WITHOUT_UNITS = 200
 MAX_UPLOAD = int(FileSizeLimit.FILESIZE_UPLOAD)
 
 
@@ -32,6 +38,7 @@ class Video:
 class Parcel:
     text: str
     video: Video | None = None
+    keyboard: Keyboard = ()
     # Why words take the place of a video that was made. For the operator.
     flaw: str = ""
     # A worker may still make it smaller; the words are for when it cannot.
@@ -47,7 +54,7 @@ def pack(row: Generation) -> Parcel:
             return Parcel(texts.rejected(row.public_error))
         case Status.CANCELLED:
             return Parcel(texts.cancelled())
-    return Parcel(texts.failed(row.public_error))
+    return Parcel(texts.failed(row.public_error), keyboard=keyboards.failure(row.pk))
 
 
 def too_large() -> Parcel:
@@ -61,7 +68,8 @@ def not_accepted(reason: str) -> Parcel:
 def _pack_video(row: Generation) -> Parcel:
     name = row.file.name
     if not name or not default_storage.exists(name):
-        return Parcel(texts.file_missing(), flaw="the file is missing in the storage")
+        missing = "the file is missing in the storage"
+        return Parcel(texts.file_missing(), keyboard=keyboards.failure(row.pk), flaw=missing)
     # Asked first: uploading 60 MB only to be refused takes minutes, and often ends in a broken connection.
     if default_storage.size(name) > MAX_UPLOAD:
         return too_large()
@@ -73,17 +81,34 @@ def _pack_video(row: Generation) -> Parcel:
         # Telegram takes whole seconds, and shows nothing for 0.
         duration=max(1, round(row.duration)),
     )
-    return Parcel(caption(row), video)
+    return Parcel(caption(row), video, keyboards.result(row.pk))
 
 
 def caption(row: Generation) -> str:
     """The prompt as typed, as far as there is room, and the facts to make the same video again."""
     width, height = row.video_width or row.width, row.video_height or row.height
-    parts = [texts.facts(row.seed, width, height, row.preset, row.steps, row.render_seconds)]
+    facts = texts.facts(row.seed, width, height, row.preset, row.steps, row.render_seconds, **_unusual(row))
+    parts = [facts]
+    if row.negative_prompt:
+        parts.append(texts.without(shorten(row.negative_prompt, WITHOUT_UNITS)))
+    missing = services.shortfall(row)
+    if missing is not None:
+        parts.append(texts.shortfall(missing.asked, missing.accepted, missing.refusal))
     if row.ignored_text:
         parts.append(texts.ignored(shorten(row.ignored_text, IGNORED_UNITS)))
     below = "\n\n" + "\n".join(parts)
     return shorten(row.prompt.strip(), MessageLimit.CAPTION_LENGTH - utf16_length(below)) + below
+
+
+def _unusual(row: Generation) -> dict[str, Any]:
+    """What differs from the model's own defaults; all of it while the model cannot be read."""
+    try:
+        card = services.model_card()
+        usual = {"frames": card.frames, "fps": card.fps, "guidance": card.guidance_scale}
+    except services.REFUSALS:
+        usual = {}
+    own = {"frames": row.frames, "fps": row.fps, "guidance": row.guidance_scale}
+    return {name: value for name, value in own.items() if usual.get(name) != value}
 
 
 def _poster(row: Generation) -> bytes | None:

@@ -1,0 +1,101 @@
+"""What people do with what they asked for when it is finished: once more, as a file, delete, report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from generations import deleted_files, services
+from generations.engine.card import InvalidSpec
+from generations.models import UNFINISHED, Generation, Requester
+
+# A second press within this time is a finger that slipped, not a second wish.
+DOUBLE_PRESS = timedelta(seconds=3)
+# Of the events that the requester makes.
+AS_FILE, REPORTED = "asked for the file", "reported"
+
+
+class AskedAlready(Exception):
+    """The same is on its way, or was asked for a moment ago."""
+
+
+def repeat(
+    generation: Generation,
+    *,
+    person: services.Person,
+    request_key: str,
+    place: services.Place | None,
+    seed: Literal["same", "new"],
+) -> Generation:
+    """Whoever asked for it asks once more: a new row with its parent, which counts against the person's limits.
+
+    The same request_key returns the same row. Raises AskedAlready while such a row is unfinished, or younger than a
+    double press takes; and what services.submit() raises.
+    """
+    with transaction.atomic():
+        # Locked: of two presses at once, the second finds the first one's row.
+        requester = services.remember(person)
+        own = generation.children.filter(requester=requester, created_by=None)
+        alike = own.filter(seed=generation.seed) if seed == "same" else own.exclude(seed=generation.seed)
+        recent = Q(status__in=UNFINISHED) | Q(created_at__gt=timezone.now() - DOUBLE_PRESS)
+        if alike.filter(recent).exclude(request_key=request_key).exists():
+            raise AskedAlready
+        request = services.Request(
+            person,
+            generation.prompt,
+            request_key,
+            place,
+            generation.seed if seed == "same" else None,
+            generation.preset,
+            _changes(generation),
+            as_typed=False,
+        )
+        row = _submit(request)
+        Generation.objects.filter(pk=row.pk).update(parent=generation)
+        return row
+
+
+def ask_once(generation: Generation, kind: str, *, key: str) -> bool:
+    """Note in its timeline that the requester asked for something that there is once. False: asked for before.
+
+    The same key is the same request.
+    """
+    with transaction.atomic():
+        Requester.objects.select_for_update().get(pk=generation.requester_id)
+        asked = generation.events.filter(kind=kind).first()
+        if asked is None:
+            generation.record(kind, actor="requester", detail=key)
+        return asked is None or asked.detail == key
+
+
+def delete_video(generation: Generation, *, by: str) -> bool:
+    """The files go, the row keeps its history. False when there is none, or somebody is just sending it."""
+    names = [name for name in (generation.file.name, generation.poster.name) if name]
+    with transaction.atomic():
+        deleted = generation.delete_video(actor=by)
+        if deleted:
+            transaction.on_commit(lambda: deleted_files.delete(names))
+    return deleted
+
+
+def _submit(request: services.Request) -> Generation:
+    """With its own preset, or with the default where people may not choose that one any more."""
+    [outcome] = services.submit_all([request])
+    if isinstance(outcome, InvalidSpec) and outcome.field == "preset":
+        # The steps belonged to the preset.
+        others = {name: value for name, value in request.changes.items() if name != "steps"}
+        [outcome] = services.submit_all([replace(request, preset=None, changes=others)])
+    if isinstance(outcome, Generation):
+        return outcome
+    raise outcome
+
+
+def _changes(generation: Generation) -> Mapping[str, Any]:
+    own = {"prompt", "seed", "preset"}
+    return {name: value for name, value in vars(generation.spec()).items() if name not in own}
