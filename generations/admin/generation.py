@@ -17,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import services
+from generations import afterwards, services
 from generations.admin import facts
 from generations.admin.levers import LEVERS, RerunForm
 from generations.admin.shared import (
@@ -32,7 +32,7 @@ from generations.admin.shared import (
 from generations.engine.base import EngineError
 from generations.engine.card import InvalidSpec
 from generations.flags import InvalidFlag
-from generations.models import Delivery, Generation, Requester
+from generations.models import Delivery, Generation, GenerationEvent, Requester
 from generations.prompts import PromptRefused
 
 # EngineError: the model folder cannot be read.
@@ -51,6 +51,20 @@ class RequesterBannedFilter(BannedFilter):
     field = "requester__banned_at"
 
 
+class ReportedFilter(admin.SimpleListFilter):
+    title = "report"
+    parameter_name = "reported"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [("yes", "Reported by the person")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        if self.value() != "yes":
+            return queryset
+        reports = GenerationEvent.objects.filter(kind=afterwards.REPORTED)
+        return queryset.filter(pk__in=reports.values("generation"))
+
+
 @admin.register(Generation)
 class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
     list_display = [
@@ -63,7 +77,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         "times",
     ]
     list_display_links = None
-    list_filter = ["status", "delivery", "created_at", RequesterBannedFilter]
+    list_filter = ["status", "delivery", "created_at", RequesterBannedFilter, ReportedFilter]
     list_select_related = ["requester"]
     search_fields = ["prompt"]
     search_help_text = "Words of the prompt, or the person's name or number."

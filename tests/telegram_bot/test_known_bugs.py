@@ -213,7 +213,7 @@ async def test_a_person_with_half_a_name_or_none_is_called_by_what_there_is(hous
 async def test_an_old_press_of_a_button_is_taken_and_does_nothing(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """There are no buttons yet; one left over from another program of the same bot must not confuse this one."""
+    """One left over from another program of the same bot must not confuse this one, twice not either."""
     [status] = await house.say("a cat")
     press = {
         "id": "1",
