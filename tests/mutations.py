@@ -358,6 +358,28 @@ MUTATIONS = [
         "    if False:\n",
         "tests/telegram_bot/test_webhook.py::test_without_the_right_secret_nothing_is_taken",
     ),
+    Mutation(
+        "64 a second press makes a second video",
+        "generations/afterwards.py",
+        "            raise AskedAlready\n",
+        "            pass\n",
+        "tests/telegram_bot/test_repeat_buttons.py::"
+        "test_a_slipped_finger_makes_one_video_even_where_videos_take_no_time",
+    ),
+    Mutation(
+        "64 a press that is handled again makes a second video",
+        "telegram_bot/job_buttons.py",
+        '    key = f"{press.action}:{row.pk}:{press.query_id}"\n',
+        '    key = f"{press.action}:{timezone.now()}"\n',
+        "tests/telegram_bot/test_repeat_buttons.py::test_a_press_that_is_handled_a_second_time_makes_no_second_video",
+    ),
+    Mutation(
+        "64 anybody may press",
+        "generations/services.py",
+        "        raise NotYours\n",
+        "        pass\n",
+        "tests/telegram_bot/test_cancel_button.py::test_nobody_cancels_what_somebody_else_asked_for_in_a_group",
+    ),
 ]
 
 

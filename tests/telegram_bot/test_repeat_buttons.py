@@ -87,6 +87,7 @@ async def test_a_press_that_is_handled_a_second_time_makes_no_second_video(house
     await sync_to_async(_undecide)(update["update_id"])
     await house.consumer.run_once()
     assert len(await jobs()) == 2
+    assert toasts(house.telegram) == ["It is in the queue.", "It is in the queue."]
     assert [message.kind for message in house.telegram.bot_messages(ALICE)] == ["video", "text"]
 
 
