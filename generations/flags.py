@@ -221,9 +221,9 @@ def _value_of(flag: Flag, start: re.Match[str]) -> tuple[str, int]:
     separator = _SEPARATOR.match(text, start.end())
     begin = separator.end() if separator else start.end()
     closing = _QUOTES.get(text[begin : begin + 1])
-    quoted = re.compile(rf"(.*?){re.escape(closing)}(?=\s|$)", re.DOTALL).match(text, begin + 1) if closing else None
-    if quoted:
-        value, end = quoted[1].strip(), quoted.end()
+    closed = re.compile(rf"{closing}(?=\s|$)").search(text, begin + 1) if closing else None
+    if closed:
+        value, end = text[begin + 1 : closed.start()].strip(), closed.end()
     elif flag.name == "no":
         end = _next_flag(text, begin)
         value = text[begin:end].strip()

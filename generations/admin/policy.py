@@ -22,7 +22,7 @@ GREETING_CHARACTERS = 1500
 
 MOST = 100_000
 MOST_PIXELS = 10_000_000
-CAPS = ["max_frames", "max_steps", "max_pixels"]
+CAPS = ("max_frames", "max_steps", "max_pixels")
 
 
 def limit_field(name: str, most: int = MOST) -> forms.Field | None:

@@ -6,11 +6,11 @@ from configuration.json alone (ModelScope's own file; our optional key "text_to_
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,8 @@ class ModelCard:
         """
         card = self
         if pixels:
-            card = replace(card, most_pixels=max(pixels, min(width * height for width, height in _sizes(self))))
+            widths, heights = _sides(self)
+            card = replace(card, most_pixels=max(pixels, widths[0] * heights[0]))
         if frames:
             low, high = self.frames_range
             most = max(low, min(high, frames))
@@ -178,7 +179,6 @@ class ModelCard:
         return tuple(name for name in ASPECTS if possible(name))
 
 
-@lru_cache(maxsize=256)
 def _nearest(card: ModelCard, wanted: float, area: float) -> tuple[int, int]:
     """The legal size nearest to this shape (width / height) and area. The default is legal, so there is one."""
 
@@ -186,16 +186,23 @@ def _nearest(card: ModelCard, wanted: float, area: float) -> tuple[int, int]:
         width, height = size
         return ASPECT_WEIGHT * _apart(width / height, wanted) + _apart(width * height, area)
 
-    return min(_sizes(card), key=distance)
+    widths, heights = _sides(card)
+    sizes = []
+    for width in widths:
+        most = card.most_pixels / width if card.most_pixels else math.inf
+        legal = [height for height in heights if height <= most]
+        # Shape matters more than area, so the best height is beside the one of the very shape.
+        place = bisect.bisect(legal, width / wanted)
+        sizes += [(width, height) for height in legal[max(place - 1, 0) : place + 1]]
+    return min(sizes, key=distance)
 
 
-def _sizes(card: ModelCard) -> list[tuple[int, int]]:
-    """Every legal size."""
-    step, most = card.size_multiple, card.most_pixels or math.inf
-    widths, heights = (
-        range(-(-low // step) * step, high + 1, step) for low, high in (card.width_range, card.height_range)
-    )
-    return [(width, height) for width in widths for height in heights if width * height <= most]
+def _sides(card: ModelCard) -> tuple[range, range]:
+    """Every legal width and every legal height."""
+    step = card.size_multiple
+    lows_and_highs = (card.width_range, card.height_range)
+    widths, heights = (range(-(-low // step) * step, high + 1, step) for low, high in lows_and_highs)
+    return widths, heights
 
 
 def either(names: Collection[str]) -> str:
