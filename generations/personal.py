@@ -22,14 +22,13 @@ def unfinished(user_id: int, chat_id: int) -> QuerySet[Generation]:
     return _own(user_id, chat_id).filter(status__in=UNFINISHED).order_by("created_at", "pk")
 
 
-def newest_to_cancel(user_id: int, chat_id: int) -> Generation | None:
-    """Of those that nobody has cancelled yet."""
-    return unfinished(user_id, chat_id).filter(cancel_requested_at=None).last()
-
-
 def finished(user_id: int, chat_id: int) -> QuerySet[Generation]:
     """Videos that can be sent again, the newest first."""
     return _own(user_id, chat_id).filter(SENDABLE).order_by("-created_at", "-pk")
+
+
+def can_be_sent(row: Generation) -> bool:
+    return row.status == Status.SUCCEEDED and row.delivery != Delivery.HELD and bool(row.file or row.file_id)
 
 
 def last_finished(user_id: int, chat_id: int) -> Generation | None:

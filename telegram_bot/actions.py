@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from generations import services
 
-from . import job_buttons, texts
+from . import history, job_buttons, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
-ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS}
+ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS, **history.ACTIONS, **settings_menu.ACTIONS}
 
 
 def act(press: Press) -> Pressed:

@@ -10,6 +10,7 @@ from telegram.ext import Application, CallbackQueryHandler, MessageHandler, filt
 
 from . import handlers
 from .addressing import command_of, is_private
+from .commands import COMMANDS
 from .consumer import App, report_failure
 from .limiter import FloodLimiter
 
@@ -68,6 +69,7 @@ def add_handlers(application: App) -> App:
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
     add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
+    add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
     add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))

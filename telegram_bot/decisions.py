@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
+
 from generations import services
 
-from . import outbox, texts
+from . import commands, outbox, texts
 from .actions import act
+from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
 
 # Under this name in the application's bot_data.
@@ -23,8 +26,8 @@ class Move:
     new_id: int
 
 
-# A prompt to submit, an answer or only its words, a button's action, or a move.
-Wish = services.Request | Answer | str | Press | Move
+# A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or a move.
+Wish = services.Request | Answer | str | Press | Ask | Move
 
 
 class Decisions:
@@ -52,30 +55,60 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
 
     Returns what became of each press, by the id of its query: the toasts are shown at once and not noted.
     """
-    asked = {update_id: wish for update_id, wish in wishes.items() if isinstance(wish, services.Request)}
-    outcomes = dict(zip(asked, services.submit_all(list(asked.values())), strict=True)) if asked else {}
+    asked: dict[int, services.Request] = {}
     decided: list[outbox.Decision] = []
     presses: dict[str, Pressed] = {}
     for update_id, wish in wishes.items():
-        if isinstance(wish, Move):
-            # After the prompts: those from before it are already there to be moved.
+        if isinstance(wish, services.Request):
+            asked[update_id] = wish
+        elif isinstance(wish, Move):
+            # Those from before it must be there to be moved.
+            decided += _submit(asked)
             services.chat_moved(wish.old_id, wish.new_id)
+        elif isinstance(wish, Ask):
+            if any(request.person.user_id == wish.person.user_id for request in asked.values()):
+                decided += _submit(asked)
+            decided += _answer(update_id, wish)
         elif isinstance(wish, Press):
             pressed = presses[wish.query_id] = act(wish)
             if pressed.announces is not None:
                 decided.append(outbox.Decision(update_id, announces=pressed.announces))
             elif pressed.shows:
                 decided.append(_decision(update_id, pressed))
-        elif isinstance(wish, Answer | str):
-            decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
         else:
-            outcome = outcomes[update_id]
-            if isinstance(outcome, services.REFUSALS):
-                decided.append(outbox.Decision(update_id, texts.refusal(outcome)))
-            else:
-                decided.append(outbox.Decision(update_id, announces=outcome.pk))
-    outbox.decide(decided)
+            decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
+    outbox.decide(decided + _submit(asked))
     return presses
+
+
+def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
+    """All of them, which are none then."""
+    if not asked:
+        return []
+    outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
+    asked.clear()
+    return [
+        outbox.Decision(update_id, texts.refusal(outcome))
+        if isinstance(outcome, services.REFUSALS)
+        else outbox.Decision(update_id, announces=outcome.pk)
+        for update_id, outcome in outcomes
+    ]
+
+
+def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
+    """What is still to be noted: what a command changed is noted with it, and repeated it changes no more."""
+    if ask.command not in commands.CHANGES:
+        return [_told(update_id, commands.answer(ask))]
+    with transaction.atomic():
+        if not outbox.decide([_told(update_id, commands.answer(ask))]):
+            transaction.set_rollback(True)
+    return []
+
+
+def _told(update_id: int, told: commands.Told) -> outbox.Decision:
+    if isinstance(told, Announcement):
+        return outbox.Decision(update_id, announces=told.pk)
+    return _decision(update_id, Answer(told) if isinstance(told, str) else told)
 
 
 def _decision(update_id: int, wish: Answer | Pressed) -> outbox.Decision:

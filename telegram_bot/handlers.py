@@ -14,6 +14,7 @@ from generations import services
 
 from . import delivery, texts
 from .addressing import command_of, is_addressed, person_of, place_of, press_of, prompt_of
+from .asking import Ask
 from .decisions import Decisions, Move, Wish
 
 Context = ContextTypes.DEFAULT_TYPE
@@ -33,6 +34,15 @@ async def video(update: Update, context: Context) -> None:
         _submit(update, context, message, prompt)
     else:
         _want(update, context, texts.video_needs_text())
+
+
+async def command(update: Update, context: Context) -> None:
+    """One about what the person has: commands.py answers it when the prompts before it are accepted."""
+    message = _message(update)
+    name, words = command_of(message, context.bot) or ("", "")
+    person = person_of(message)
+    if person is not None:
+        _want(update, context, Ask(person, _place(message), name, words, f"update:{update.update_id}"))
 
 
 async def unknown_command(update: Update, context: Context) -> None:
@@ -71,8 +81,12 @@ def _submit(update: Update, context: Context, message: Message, text: str) -> No
     person = person_of(message)
     if person is None:
         return
-    place = replace(place_of(message), deliver_after=timezone.now() + delivery.ANNOUNCEMENT)
-    _want(update, context, services.Request(person, text, f"update:{update.update_id}", place))
+    _want(update, context, services.Request(person, text, f"update:{update.update_id}", _place(message)))
+
+
+def _place(message: Message) -> services.Place:
+    """Where the answer goes. A result waits for the announcement of its job."""
+    return replace(place_of(message), deliver_after=timezone.now() + delivery.ANNOUNCEMENT)
 
 
 def _want(update: Update, context: Context, wish: Wish) -> None:

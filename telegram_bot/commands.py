@@ -1,0 +1,79 @@
+"""What the commands about one's own videos answer. In a group they tell only what the person asked for there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from generations import limits, personal, services
+
+from . import texts
+from .asking import Announcement, Ask, title_of
+from .buttons import Answer
+from .delivery.outlook import Outlook
+from .history import history
+from .settings_menu import settings
+
+# Lines of /status.
+LISTED = 5
+# Read for them: those that come first are among the oldest.
+LOOKED_AT = 50
+
+Told = str | Answer | Announcement
+
+
+def status(ask: Ask) -> str:
+    """Where each stands: what is rendered first, then in the order in which they come."""
+    own = personal.unfinished(*ask.whose)
+    rows = list(own[:LOOKED_AT])
+    if not rows:
+        return texts.nothing_on_its_way()
+    outlook = Outlook.now()
+    rows.sort(key=lambda row: (row.started_at is None, outlook.positions.get(row.pk, 0)))
+    # Once is enough to say that nobody renders.
+    line_by_line = replace(outlook, unattended=False)
+    lines = [(line_by_line.words(row), title_of(row.prompt)) for row in rows[:LISTED]]
+    total = len(rows) if len(rows) < LOOKED_AT else own.count()
+    return texts.standing(lines, total - len(lines), unattended=outlook.unattended)
+
+
+def usage(ask: Ask) -> str:
+    """What is left today, and how many may be on their way."""
+    try:
+        left = personal.allowance(ask.person.user_id)
+    except limits.LimitReached as banned:
+        return texts.limit(banned)
+    return texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+
+
+def cancel(ask: Ask) -> str:
+    """The newest, or with "all" every one."""
+    words = ask.words.strip().casefold()
+    if words not in {"", "all"}:
+        return texts.cancel_how()
+    own = personal.unfinished(*ask.whose).filter(cancel_requested_at=None)
+    if words:
+        stopped = sum(services.cancel(row, by="requester") for row in own)
+        return texts.cancelled_all(stopped) if stopped else texts.nothing_to_cancel()
+    row = own.last()
+    # One that a worker has just finished is not the newest any more.
+    while row is not None and not services.cancel(row, by="requester"):
+        row = own.last()
+    if row is None:
+        return texts.nothing_to_cancel()
+    return texts.cancelled_newest(title_of(row.prompt), own.count(), running=row.cancel_requested_at is not None)
+
+
+COMMANDS: dict[str, Callable[[Ask], Told]] = {
+    "status": status,
+    "usage": usage,
+    "history": history,
+    "cancel": cancel,
+    "settings": settings,
+}
+# Those that change something: done and noted in one transaction, so that none is done twice.
+CHANGES = {"cancel"}
+
+
+def answer(ask: Ask) -> Told:
+    return COMMANDS[ask.command](ask)
