@@ -18,7 +18,7 @@ from generations.models import UNFINISHED, Generation, Requester
 # A second press within this time is a finger that slipped, not a second wish.
 DOUBLE_PRESS = timedelta(seconds=3)
 # Of the events that the requester makes.
-AS_FILE, REPORTED = "asked for the file", "reported"
+AS_FILE, AS_GIF, REPORTED = "asked for the file", "asked for a GIF", "reported"
 
 
 class AskedAlready(Exception):

@@ -37,15 +37,12 @@ def same(press: Press) -> Pressed:
 
 def as_file(press: Press) -> Pressed:
     """The same bytes, as a document: Telegram does not compress those. Once."""
-    row = services.own_generation(press.person, press.number())
-    name = row.file.name or ""
-    if not name or not default_storage.exists(name):
-        return Pressed(texts.no_video())
-    if not afterwards.ask_once(row, afterwards.AS_FILE, key=press.query_id):
-        return Pressed(texts.file_sent_already())
-    return Pressed(
-        texts.file_on_its_way(), sends=Answer("", media=Media("document", name=name, filename=f"{row.pk}.mp4"))
-    )
+    return _export(press, "document", afterwards.AS_FILE)
+
+
+def as_gif(press: Press) -> Pressed:
+    """What Telegram calls a GIF is a video without sound that plays by itself, over and over. Once."""
+    return _export(press, "animation", afterwards.AS_GIF)
 
 
 def delete(press: Press) -> Pressed:
@@ -71,6 +68,16 @@ def report(press: Press) -> Pressed:
     row = services.own_generation(press.person, press.number())
     first = afterwards.ask_once(row, afterwards.REPORTED, key=press.query_id)
     return Pressed(texts.reported() if first else texts.reported_already(), alert=first)
+
+
+def _export(press: Press, kind: Literal["document", "animation"], event: str) -> Pressed:
+    row = services.own_generation(press.person, press.number())
+    name = row.file.name or ""
+    if not name or not default_storage.exists(name):
+        return Pressed(texts.no_video())
+    if not afterwards.ask_once(row, event, key=press.query_id):
+        return Pressed(texts.file_sent_already())
+    return Pressed(texts.file_on_its_way(), sends=Answer("", media=Media(kind, name=name, filename=f"{row.pk}.mp4")))
 
 
 def _repeat(press: Press, seed: Literal["same", "new"]) -> Pressed:
@@ -99,6 +106,7 @@ ACTIONS: dict[str, Action] = {
     "same": same,
     "retry": same,
     "file": as_file,
+    "gif": as_gif,
     "delete": delete,
     "keep": keep,
     "deleted": delete_for_good,

@@ -378,6 +378,10 @@ def button_as_file() -> str:
     return _("As file")
 
 
+def button_as_gif() -> str:
+    return _("As GIF")
+
+
 def button_delete() -> str:
     return _("Delete")
 

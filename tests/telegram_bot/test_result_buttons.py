@@ -52,6 +52,20 @@ async def test_the_file_pressed_twice_at_once_comes_once(house: House, render: F
     assert [message.kind for message in house.telegram.bot_messages(ALICE)] == ["video", "document"]
 
 
+async def test_the_gif_is_the_same_clip_that_plays_by_itself_and_comes_once(
+    house: House, render: Finish, clip: bytes
+) -> None:
+    await video(house, render)
+    shown = last(house)
+    await press(house, shown, "As GIF", times=2)
+    assert toasts(house.telegram) == ["The file is on its way.", "The file was sent already."]
+    [_, sent] = house.telegram.bot_messages(ALICE)
+    assert (sent.kind, sent.reply_to) == ("animation", shown.id)
+    assert house.telegram.file(sent.data["animation"]["file_id"]) == clip
+    # It is another wish than the file.
+    assert await press(house, shown, "As file") == "The file is on its way."
+
+
 async def test_a_video_that_the_storage_lost_is_not_promised(house: House, render: Finish) -> None:
     row = await video(house, render)
     await sync_to_async(default_storage.delete)(str(row.file.name))
