@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from generations import limits, personal, services
+from generations import afterwards, limits, personal, services
 
 from . import texts
 from .asking import Announcement, Ask, title_of
@@ -64,15 +64,30 @@ def cancel(ask: Ask) -> str:
     return texts.cancelled_newest(title_of(row.prompt), own.count(), running=row.cancel_requested_at is not None)
 
 
+def again(ask: Ask) -> Told:
+    """The last prompt that is finished, in the chat or topic where that is asked, with another seed."""
+    row = personal.last_finished(*ask.whose)
+    if row is None:
+        return texts.nothing_again()
+    try:
+        new = afterwards.repeat(row, person=ask.person, request_key=ask.key, place=ask.place, seed="new")
+    except afterwards.AskedAlready:
+        return texts.asked_already()
+    except services.REFUSALS as refusal:
+        return texts.refusal(refusal)
+    return Announcement(new.pk)
+
+
 COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "status": status,
     "usage": usage,
     "history": history,
+    "again": again,
     "cancel": cancel,
     "settings": settings,
 }
 # Those that change something: done and noted in one transaction, so that none is done twice.
-CHANGES = {"cancel"}
+CHANGES = {"again", "cancel"}
 
 
 def answer(ask: Ask) -> Told:

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 
 from generations.models import Requester, Status
 from telegram_bot import commands
-from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, jobs, updates
+from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, jobs, set_policy, updates
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -119,6 +119,45 @@ async def test_a_cancel_that_is_handled_twice_stops_one(house: House, monkeypatc
     assert await last(house, "/cancel") == "Cancelled: two\n1 more of yours is on its way; /cancel all stops it too."
     assert await statuses() == [Status.QUEUED, Status.CANCELLED]
     assert [row.error for row in await updates()] == ["", "", ""]
+
+
+async def test_again_makes_the_last_finished_prompt_with_another_seed(house: House, render: Finish) -> None:
+    assert await last(house, "/again") == "You have no finished prompt to repeat yet."
+    await house.say("a red circle --steps 30")
+    await render()
+    await house.deliver()
+    await house.say("not finished")
+    house.telegram.say(ALICE, "/again")
+    await house.receive()
+    old, _, new = await jobs()
+    assert (new.prompt, new.steps, new.parent_id) == (old.prompt, 30, old.pk)
+    assert new.seed != old.seed
+    [*_, answer] = house.telegram.bot_messages(ALICE)
+    assert (answer.text, answer.id) == ("Queued, 2 of 2", new.status_message_id)
+    assert answer.reply_to == new.prompt_message_id
+
+
+async def test_again_counts_against_the_limits(house: House, render: Finish) -> None:
+    await set_policy(daily_limit=1)
+    await house.say("a red circle")
+    await render()
+    assert (await last(house, "/again")).startswith("You have used your 1 video of today: 0 of 1 left.")
+    assert len(await jobs()) == 1
+
+
+async def test_again_while_the_repetition_is_on_its_way_makes_no_second(house: House, render: Finish) -> None:
+    await house.say("a red circle")
+    await render()
+    for _ in range(2):
+        house.telegram.say(ALICE, "/again")
+    await house.receive()
+    assert len(await jobs()) == 2
+
+
+async def test_again_in_a_group_repeats_nothing_from_elsewhere(house: House, render: Finish) -> None:
+    await house.say("a secret")
+    await render()
+    assert await last(house, "/again", GROUP, user_id=ALICE) == "You have no finished prompt to repeat yet."
 
 
 async def test_in_a_group_only_what_was_asked_for_there_is_told_and_stopped(house: House) -> None:
