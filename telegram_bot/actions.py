@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from generations import services
 
-from . import history, job_buttons, settings_menu, texts
+from . import guide, history, job_buttons, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
-ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS, **history.ACTIONS, **settings_menu.ACTIONS}
+ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS, **history.ACTIONS, **guide.ACTIONS, **settings_menu.ACTIONS}
 
 
 def act(press: Press) -> Pressed:

@@ -11,6 +11,7 @@ from . import texts
 from .asking import Announcement, Ask, title_of
 from .buttons import Answer
 from .delivery.outlook import Outlook
+from .guide import guide
 from .history import history
 from .settings_menu import settings
 
@@ -79,6 +80,7 @@ def again(ask: Ask) -> Told:
 
 
 COMMANDS: dict[str, Callable[[Ask], Told]] = {
+    "help": guide,
     "status": status,
     "usage": usage,
     "history": history,

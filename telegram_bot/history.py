@@ -7,7 +7,7 @@ from generations import personal, services
 from . import texts
 from .asking import Ask, title_of
 from .buttons import Action, Answer, Button, Keyboard, Media, Press, Pressed, callback
-from .delivery import parcel
+from .delivery import keyboards, parcel
 
 PAGE = 5
 
@@ -28,12 +28,12 @@ def turn(press: Press) -> Pressed:
 
 
 def show(press: Press) -> Pressed:
-    """The clip as it was sent before."""
+    """The clip as it was sent before, with its buttons."""
     row = services.own_generation(press.person, press.number())
     if not personal.can_be_sent(row):
         raise services.Gone
     media = Media("video", file_id=row.file_id, name=row.file.name or "")
-    return Pressed(sends=Answer(parcel.caption(row), media=media))
+    return Pressed(sends=Answer(parcel.caption(row), keyboards.result(row.pk), media))
 
 
 def _page(user_id: int, chat_id: int, page: int) -> tuple[str, Keyboard]:

@@ -44,6 +44,38 @@ def commands() -> str:
     return _("I do not know that command. There are:") + f"\n{listed}\n" + _("Anything else you write is a prompt.")
 
 
+def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "") -> str:
+    """Everything that is worth knowing, in one message. The buttons under it are examples."""
+    parts = [
+        _("Write what the video should show, and you get a short video of it. The buttons below are examples."),
+        f"{draws} {habits}".strip(),
+        flags,
+        "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items()),
+        model,
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def model(name: str, licence: str) -> str:
+    return _("The model is %(name)s, its licence %(licence)s.") % {"name": name, "licence": licence}
+
+
+def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float]) -> str:
+    """What may stand behind a prompt, with what the model and the operator allow."""
+    lines = [_("Behind your prompt you may write:"), "--seed 7: " + _("the same seed makes the same video again")]
+    if len(aspects) > 1:
+        lines.append(f"--ar {aspects[-1]}: " + _("the shape"))
+    if len(lengths) > 1:
+        lines.append(f"--seconds {lengths[-1]:g}: " + _("the length"))
+    if len(presets) > 1:
+        lines.append(f"--preset {presets[-1]}: " + _("how much care is taken: %(names)s") % {"names": either(presets)})
+    lines += [
+        "--no text, blur: " + _("what not to show"),
+        "x2: " + _("two different videos, up to x4"),
+    ]
+    return "\n".join(lines)
+
+
 def send_text() -> str:
     return _("I can only read text. Describe in words what the video should show.")
 
@@ -372,6 +404,14 @@ def button_again() -> str:
 
 def button_same_seed() -> str:
     return _("Same seed")
+
+
+def button_edit() -> str:
+    return _("Edit prompt")
+
+
+def edit_how() -> str:
+    return _("Reply to the video with the new words. Its seed and all its settings stay.")
 
 
 def button_as_file() -> str:

@@ -68,6 +68,10 @@ class ModelCard:
     name: str = "iic/text-to-video-synthesis"
     licence: str = MODELSCOPE_LICENCE
     draws: str = "Short clips of about two seconds. It understands English only."
+    habits: str = (
+        "There is no sound, and often a watermark of stock photos. Faces, hands and written words come out badly. "
+        "It repeats the prejudices of the films that it learned from."
+    )
     examples: tuple[str, ...] = (
         "A panda eating bamboo on a rock.",
         "An astronaut riding a horse.",
@@ -245,6 +249,9 @@ def read_card(model: str | Path = DEMO_MODEL, *, turbo: bool = False) -> ModelCa
         extension = configuration.get("text_to_video_bot", {})
         defaults, limits = extension.get("defaults", {}), extension.get("limits", {})
         known = {name: extension[name] for name in ("name", "licence", "draws", "upscale") if name in extension}
+        if "draws" in extension:
+            # Upstream's habits belong to what upstream draws.
+            known["habits"] = extension.get("habits", "")
         if "examples" in extension:
             known["examples"] = tuple(extension["examples"])
         for name in ("frames", "width", "height", "steps"):

@@ -63,7 +63,7 @@ async def test_a_pressed_title_brings_the_clip_again_without_rendering(house: Ho
     house.restart()
     again = await press(house, page, labels(page)[0])
     assert (again.kind, again.data["caption"]) == ("video", first.data["caption"])
-    assert again.reply_to == page.id
+    assert (again.reply_to, again.buttons) == (page.id, first.buttons)
     [call] = house.telegram.calls("sendVideo")
     assert call.params["video"] == (await job()).file_id
     assert len(await jobs()) == 1
