@@ -1,8 +1,7 @@
-"""What people do with what they asked for when it is finished: once more, as a file, delete, report."""
+"""What people do with what they asked for when it is finished: once more, in other words, as a file, delete, report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from django.utils import timezone
 
 from generations import deleted_files, services
 from generations.engine.card import InvalidSpec
-from generations.models import UNFINISHED, Generation, Requester
+from generations.models import UNFINISHED, Generation, Policy, Requester
 
 # A second press within this time is a finger that slipped, not a second wish.
 DOUBLE_PRESS = timedelta(seconds=3)
@@ -46,19 +45,28 @@ def repeat(
         recent = Q(status__in=UNFINISHED) | Q(created_at__gt=timezone.now() - DOUBLE_PRESS)
         if alike.filter(recent).exclude(request_key=request_key).exists():
             raise AskedAlready
-        request = services.Request(
-            person,
-            generation.prompt,
-            request_key,
-            place,
-            generation.seed if seed == "same" else None,
-            generation.preset,
-            _changes(generation),
-            as_typed=False,
-        )
-        row = _submit(request)
-        Generation.objects.filter(pk=row.pk).update(parent=generation)
-        return row
+        same_seed = generation.seed if seed == "same" else None
+        request = services.Request(person, generation.prompt, request_key, place, same_seed, as_typed=False)
+        [outcome] = services.submit_all([_like(generation, request)])
+        if isinstance(outcome, Generation):
+            return outcome
+        raise outcome
+
+
+def reworded(request: services.Request, message_id: int) -> services.Request:
+    """A prompt that answers a message: if that is a result of the same person, with the seed and settings of that.
+
+    What its own flags say wins, as always.
+    """
+    if request.place is None:
+        return request
+    own = Generation.objects.filter(requester__user_id=request.person.user_id, chat_id=request.place.chat_id)
+    row = own.filter(delivered_message_id=message_id).order_by("-pk").first()
+    try:
+        return request if row is None else _like(row, replace(request, seed=row.seed))
+    except services.REFUSALS:
+        # The model cannot be read: submit() says so.
+        return request
 
 
 def ask_once(generation: Generation, kind: str, *, key: str) -> bool:
@@ -84,18 +92,18 @@ def delete_video(generation: Generation, *, by: str) -> bool:
     return deleted
 
 
-def _submit(request: services.Request) -> Generation:
-    """With its own preset, or with the default where people may not choose that one any more."""
-    [outcome] = services.submit_all([request])
-    if isinstance(outcome, InvalidSpec) and outcome.field == "preset":
-        # The steps belonged to the preset.
-        others = {name: value for name, value in request.changes.items() if name != "steps"}
-        [outcome] = services.submit_all([replace(request, preset=None, changes=others)])
-    if isinstance(outcome, Generation):
-        return outcome
-    raise outcome
-
-
-def _changes(generation: Generation) -> Mapping[str, Any]:
+def _like(generation: Generation, request: services.Request) -> services.Request:
+    """With all the settings of that row; its preset only as long as people may choose that. Raises EngineError."""
+    card, spec = services.model_card(), generation.spec()
     own = {"prompt", "seed", "preset"}
-    return {name: value for name, value in vars(generation.spec()).items() if name not in own}
+    changes: dict[str, Any] = {name: value for name, value in vars(spec).items() if name not in own}
+    preset: str | None = spec.preset
+    try:
+        services.chosen_preset(preset, Policy.current(), card)
+        usual = card.spec(spec.prompt, seed=0, preset=preset).steps
+    except InvalidSpec:
+        preset, usual = None, spec.steps
+    if spec.steps == usual:
+        # They belong to the preset, which a flag may change.
+        del changes["steps"]
+    return replace(request, preset=preset, changes=changes, parent_id=generation.pk)

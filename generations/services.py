@@ -80,6 +80,8 @@ class Request:
     changes: Mapping[str, Any] = field(default_factory=dict)
     # Flags in the prompt are read, and the person's settings count. False: prompt and changes say everything.
     as_typed: bool = True
+    # The row that it repeats or varies.
+    parent_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,9 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
                 outcomes.append(specs)
                 continue
             if request.request_key not in known:
+                requester, parent = requesters[request.person.user_id], request.parent_id
                 rows = [
-                    _new(requesters[request.person.user_id], key, held=held, place=place, **vars(spec))
+                    _new(requester, key, held=held, place=place, parent_id=parent, **vars(spec))
                     for spec, key, place in _each(request, specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)

@@ -51,11 +51,16 @@ def is_addressed(message: Message, bot: Bot) -> bool:
     """In private every message is; elsewhere a mention of the bot or a reply to it."""
     if is_private(message):
         return True
+    return bots_message(message, bot) is not None or bool(_mentions(message, bot))
+
+
+def bots_message(message: Message, bot: Bot) -> int | None:
+    """The number of the bot's message that this one answers, if it does."""
     reply = message.reply_to_message
-    if reply is not None and reply.from_user is not None and reply.from_user.id == bot.id:
-        # Every message of a topic counts as a reply to the note that opened it.
-        return reply.forum_topic_created is None
-    return bool(_mentions(message, bot))
+    if reply is None or reply.from_user is None or reply.from_user.id != bot.id:
+        return None
+    # Every message of a topic counts as a reply to the note that opened it.
+    return None if reply.forum_topic_created is not None else reply.message_id
 
 
 def prompt_of(message: Message, bot: Bot) -> str:

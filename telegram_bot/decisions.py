@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from generations import services
+from generations import afterwards, services
 
 from . import commands, outbox, texts
 from .actions import act
@@ -26,8 +26,16 @@ class Move:
     new_id: int
 
 
+@dataclass(frozen=True)
+class Rewording:
+    """A prompt that answers one of the bot's messages: perhaps a result, which is to be made in other words."""
+
+    request: services.Request
+    message_id: int
+
+
 # A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or a move.
-Wish = services.Request | Answer | str | Press | Ask | Move
+Wish = services.Request | Rewording | Answer | str | Press | Ask | Move
 
 
 class Decisions:
@@ -61,6 +69,8 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
     for update_id, wish in wishes.items():
         if isinstance(wish, services.Request):
             asked[update_id] = wish
+        elif isinstance(wish, Rewording):
+            asked[update_id] = afterwards.reworded(wish.request, wish.message_id)
         elif isinstance(wish, Move):
             # Those from before it must be there to be moved.
             decided += _submit(asked)

@@ -13,9 +13,9 @@ from telegram.ext import ContextTypes
 from generations import services
 
 from . import delivery, texts
-from .addressing import command_of, is_addressed, person_of, place_of, press_of, prompt_of
+from .addressing import bots_message, command_of, is_addressed, person_of, place_of, press_of, prompt_of
 from .asking import Ask
-from .decisions import Decisions, Move, Wish
+from .decisions import Decisions, Move, Rewording, Wish
 
 Context = ContextTypes.DEFAULT_TYPE
 
@@ -81,7 +81,9 @@ def _submit(update: Update, context: Context, message: Message, text: str) -> No
     person = person_of(message)
     if person is None:
         return
-    _want(update, context, services.Request(person, text, f"update:{update.update_id}", _place(message)))
+    request = services.Request(person, text, f"update:{update.update_id}", _place(message))
+    answered = bots_message(message, context.bot)
+    _want(update, context, request if answered is None else Rewording(request, answered))
 
 
 def _place(message: Message) -> services.Place:

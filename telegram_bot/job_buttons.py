@@ -35,6 +35,12 @@ def same(press: Press) -> Pressed:
     return _repeat(press, "same")
 
 
+def edit(press: Press) -> Pressed:
+    """The new words come as a reply to the video, see afterwards.reworded."""
+    services.own_generation(press.person, press.number())
+    return Pressed(texts.edit_how(), alert=True)
+
+
 def as_file(press: Press) -> Pressed:
     """The same bytes, as a document: Telegram does not compress those. Once."""
     return _export(press, "document", afterwards.AS_FILE)
@@ -105,6 +111,7 @@ ACTIONS: dict[str, Action] = {
     "again": again,
     "same": same,
     "retry": same,
+    "edit": edit,
     "file": as_file,
     "gif": as_gif,
     "delete": delete,

@@ -15,8 +15,12 @@ def result(pk: int) -> Keyboard:
     """Under a video."""
     return [
         [Button(texts.button_again(), callback("again", pk)), Button(texts.button_same_seed(), callback("same", pk))],
-        [Button(texts.button_as_file(), callback("file", pk)), Button(texts.button_as_gif(), callback("gif", pk))],
-        [Button(texts.button_delete(), callback("delete", pk)), Button(texts.button_report(), callback("report", pk))],
+        [Button(texts.button_edit(), callback("edit", pk)), Button(texts.button_as_file(), callback("file", pk))],
+        [
+            Button(texts.button_as_gif(), callback("gif", pk)),
+            Button(texts.button_delete(), callback("delete", pk)),
+            Button(texts.button_report(), callback("report", pk)),
+        ],
     ]
 
 

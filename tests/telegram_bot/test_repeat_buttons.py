@@ -29,7 +29,7 @@ async def video(house: House, render: Finish, prompt: str = "a red circle", chat
 
 async def test_a_video_has_its_buttons(house: House, render: Finish) -> None:
     await video(house, render)
-    assert labels(last(house)) == [["Again", "Same seed"], ["As file", "As GIF"], ["Delete", "Report"]]
+    assert labels(last(house)) == [["Again", "Same seed"], ["Edit prompt", "As file"], ["As GIF", "Delete", "Report"]]
 
 
 async def test_again_makes_another_video_of_the_same_prompt(house: House, render: Finish) -> None:
