@@ -58,10 +58,11 @@ def seconds_left(positions: Mapping[int, int]) -> dict[int, float]:
         shapes[pk] = tuple(shape)
         if status == Status.RUNNING:
             running.append((pk, owner, progress))
-    if not shapes:
+    samples = _recent_samples() if shapes else {}
+    if not samples:
         return {}
     workers = max(workers_lately(), len({owner for _, owner, _ in running}))
-    paces = recent_paces(workers) if workers else {}
+    paces = {shape: _pace(renders, workers) for shape, renders in samples.items()} if workers else {}
     left: dict[int, float] = {}
     # When each worker will take the next.
     free: dict[str, float] = {}
@@ -84,8 +85,8 @@ def seconds_left(positions: Mapping[int, int]) -> dict[int, float]:
     return left
 
 
-def recent_paces(workers: int) -> dict[Shape, Pace]:
-    """By shape: the median of its newest videos. One query. workers: how many may have rendered them."""
+def _recent_samples() -> dict[Shape, list[tuple[datetime, float]]]:
+    """By shape, the newest videos: when each was begun, and how many seconds it took. One query."""
     newest = Generation.objects.filter(status=Status.SUCCEEDED, render_seconds__gt=0, started_at__isnull=False)
     samples: dict[Shape, list[tuple[datetime, float]]] = defaultdict(list)
     served: str | None = None
@@ -96,21 +97,21 @@ def recent_paces(workers: int) -> dict[Shape, Pace]:
         served = model if served is None else served
         if model == served and len(samples[tuple(shape)]) < SAMPLES:
             samples[tuple(shape)].append((started_at, seconds))
-    return {shape: _pace(rows, workers) for shape, rows in samples.items() if rows}
+    return samples
 
 
-def _pace(rows: list[tuple[datetime, float]], workers: int) -> Pace:
+def _pace(videos: list[tuple[datetime, float]], workers: int) -> Pace:
     """Videos begun in one moment shared one render; with several workers, as few of them as can be."""
     renders: list[int] = []
     first: datetime | None = None
-    for started_at, seconds in sorted(rows):
+    for started_at, seconds in sorted(videos):
         # A short render is over before the next one begins.
         if first is not None and (started_at - first).total_seconds() <= min(SAME_MOMENT, seconds / 2):
             renders[-1] += 1
         else:
             renders.append(1)
             first = started_at
-    return Pace(median(seconds for _, seconds in rows), max(1, median_low(renders) // workers))
+    return Pace(median(seconds for _, seconds in videos), max(1, median_low(renders) // workers))
 
 
 def workers_lately() -> int:

@@ -22,7 +22,8 @@ def guide(ask: Ask) -> Answer:
     except services.REFUSALS:
         return Answer(texts.guide())
     flags = texts.flags(offered.presets, offered.aspects, offered.lengths)
-    words = texts.guide(card.draws, card.habits, flags, texts.model(card.name, card.licence))
+    about = texts.model(card.name, card.licence)
+    words = texts.guide(card.draws, card.habits, flags, about, examples=bool(card.examples))
     buttons = [[Button(example, callback("example", _mark(example)))] for example in card.examples[:EXAMPLES]]
     return Answer(words, buttons)
 

@@ -23,7 +23,7 @@ def turn(press: Press) -> Pressed:
     owner, page = press.number(0), press.number(1)
     if owner != press.person.user_id:
         raise services.NotYours
-    words, keyboard = _page(owner, press.chat_id, page or 0)
+    words, keyboard = _page(press.person.user_id, press.chat_id, page or 0)
     return Pressed(text=words, keyboard=keyboard)
 
 

@@ -26,6 +26,9 @@ COMMANDS = {
     "cancel": "Stop your newest video, or all of them",
     "usage": "What is left of today",
     "settings": "How your videos are made",
+    "privacy": "What is kept of you, how long, and who sees it",
+    "export_me": "Everything that is kept of you, as a file",
+    "delete_me": "Delete everything that is kept of you",
 }
 
 # --- answers
@@ -44,10 +47,13 @@ def commands() -> str:
     return _("I do not know that command. There are:") + f"\n{listed}\n" + _("Anything else you write is a prompt.")
 
 
-def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "") -> str:
-    """Everything that is worth knowing, in one message. The buttons under it are examples."""
+def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "", *, examples: bool = False) -> str:
+    """Everything that is worth knowing, in one message. examples: there are some under it, as buttons."""
+    begin = _("Write what the video should show, and you get a short video of it.")
+    if examples:
+        begin += " " + _("The buttons below are examples.")
     parts = [
-        _("Write what the video should show, and you get a short video of it. The buttons below are examples."),
+        begin,
         f"{draws} {habits}".strip(),
         flags,
         "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items()),
@@ -243,6 +249,97 @@ def not_on_offer() -> str:
     return _("That is not on offer any more.")
 
 
+# --- what is kept
+
+
+def privacy(days: int) -> str:
+    """Everything here must be true of the code: change it together with what is stored."""
+    return "\n\n".join(
+        [
+            _("What is kept of you, and for how long:"),
+            "• "
+            + _(
+                "Your name, user name, number and language as Telegram tells them, and your /settings: until you "
+                "delete everything. The operators may add notes and a ban."
+            ),
+            "• "
+            + _(
+                "Your prompts with their settings and times, what became of them, and your videos: until you delete "
+                "everything. The button Delete under a video removes its file, and leaves the rest."
+            ),
+            "• "
+            + ngettext(
+                "What you write to me and press here, as Telegram sends it: for %(days)d day after it is handled. In "
+                "a group that is also what others write, as far as Telegram sends it to me.",
+                "What you write to me and press here, as Telegram sends it: for %(days)d days after it is handled. In "
+                "a group that is also what others write, as far as Telegram sends it to me.",
+                days,
+            )
+            % {"days": days},
+            _(
+                "Who can see it: the operators of this bot, and Telegram, which carries it and keeps a copy of our "
+                "chat. In a group everybody there. Nobody else: the videos are made without any other service. A "
+                "video file also holds its prompt and settings, for whoever you give it to."
+            ),
+            _("/export_me sends you all of it."),
+            _(
+                "/delete_me deletes all of it at once, also what is on its way. What stays: the messages in our chat, "
+                "which you can delete yourself; copies that operators made before, such as backups; numbers of chats "
+                "in the technical log; that somebody, nobody can say who, deleted so many prompts on that day. If "
+                "you are banned, your number and the time of the ban stay, so that it holds."
+            ),
+        ]
+    )
+
+
+def only_in_private() -> str:
+    return _("This works in a private chat with me only.")
+
+
+def export() -> str:
+    return _("Everything that is kept of you: data.json, and your videos where there are any.")
+
+
+def export_left_out(number: int, limit_megabytes: int) -> str:
+    """Clips that were too many for one file."""
+    words = ngettext(
+        "%(number)d older video is not in it: a file may have %(limit)d MB here. /history gets it.",
+        "%(number)d older videos are not in it: a file may have %(limit)d MB here. /history gets them.",
+        number,
+    )
+    return words % {"number": number, "limit": limit_megabytes}
+
+
+def delete_everything(prompts: int, videos: int) -> str:
+    kept_prompts = ngettext("%(number)d prompt", "%(number)d prompts", prompts) % {"number": prompts}
+    kept_videos = ngettext("%(number)d video", "%(number)d videos", videos) % {"number": videos}
+    words = _(
+        "This deletes everything that is kept of you: %(prompts)s, %(videos)s, your settings, and what you wrote here. "
+        "What is on its way is stopped. It cannot be undone. /export_me first sends you all of it; /privacy says what "
+        "stays."
+    )
+    return words % {"prompts": kept_prompts, "videos": kept_videos}
+
+
+def button_delete_everything() -> str:
+    return _("Delete everything")
+
+
+def button_keep_everything() -> str:
+    return _("Keep everything")
+
+
+def everything_deleted() -> str:
+    return _(
+        "Everything that was kept of you is deleted. The messages in this chat are yours to delete. "
+        "If you write again, it starts anew."
+    )
+
+
+def everything_kept() -> str:
+    return _("Nothing was deleted.")
+
+
 # --- refusals
 
 
@@ -410,6 +507,18 @@ def button_edit() -> str:
     return _("Edit prompt")
 
 
+def button_length() -> str:
+    return _("Longer or shorter")
+
+
+def button_back() -> str:
+    return _("← Back")
+
+
+def one_length() -> str:
+    return _("All videos are of one length now.")
+
+
 def edit_how() -> str:
     return _("Reply to the video with the new words. Its seed and all its settings stay.")
 
@@ -464,6 +573,10 @@ def file_sent_already() -> str:
 
 def no_video() -> str:
     return _("The video is no longer here.")
+
+
+def deleting() -> str:
+    return _("This deletes the video here and on our side. Copies that you asked for in other messages stay there.")
 
 
 def deleted() -> str:

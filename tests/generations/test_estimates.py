@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from tests.generations.conftest import MakeRow
 pytestmark = pytest.mark.django_db
 
 Workers = Callable[[int], None]
+Queries = Callable[[int], AbstractContextManager[object]]
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +179,15 @@ def test_a_row_whose_worker_died_has_no_estimate(workers: Workers, made: Made, m
 
 
 def test_a_long_queue_takes_as_few_queries_as_a_short_one(
-    workers: Workers, made: Made, make_row: MakeRow, django_assert_num_queries: Callable[[int], object]
+    workers: Workers,
+    made: Made,
+    make_row: MakeRow,
+    django_assert_num_queries: Queries,
 ) -> None:
     workers(1)
     made(20.0)
     for person in range(30):
         make_row(user_id=person)
     positions = Generation.objects.queue_positions()
-    with django_assert_num_queries(2):  # type: ignore[attr-defined]
+    with django_assert_num_queries(2):
         assert len(estimates.seconds_left(positions)) == 30

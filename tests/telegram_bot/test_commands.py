@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from generations.models import Requester, Status
+from generations.services import Person, Place
 from telegram_bot import commands
+from telegram_bot.asking import Ask
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, jobs, set_policy, updates
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -55,6 +59,27 @@ async def test_a_long_list_is_cut_and_counted(house: House, monkeypatch: pytest.
     for number in range(5):
         await house.say(f"number {number}")
     assert await last(house, "/status") == "Queued, 1 of 5: number 0\nQueued, 2 of 5: number 1\nand 3 more"
+
+
+async def test_status_asks_no_more_of_the_database_for_a_long_list(house: House, render: Finish) -> None:
+    await set_policy(waiting_limit=0)
+    await house.say("made")
+    await render()
+    ask = Ask(Person(ALICE), Place(ALICE), "status", "", "")
+
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            commands.status(ask)
+        return len(queries)
+
+    costs = []
+    for number in (1, 30):
+        for text in range(number):
+            house.telegram.say(ALICE, f"number {text}")
+        await house.receive()
+        costs.append(await sync_to_async(cost)())
+    assert costs[0] == costs[1]
+    assert costs[0] > 0
 
 
 async def test_what_came_just_before_the_question_is_in_the_answer(house: House) -> None:

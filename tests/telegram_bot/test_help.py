@@ -92,4 +92,5 @@ async def test_help_works_while_the_model_cannot_be_read(house: House, settings:
     settings.MODEL = str(tmp_path)
     [guide] = await house.say("/help")
     assert "\n/status: " in guide.text
+    assert "examples" not in guide.text.splitlines()[0]
     assert guide.buttons == []
