@@ -31,37 +31,42 @@ def repeat(
     request_key: str,
     place: services.Place | None,
     seed: Literal["same", "new"],
+    seconds: float | None = None,
 ) -> Generation:
     """Whoever asked for it asks once more: a new row with its parent, which counts against the person's limits.
 
+    seconds: of another length than it has.
     The same request_key returns the same row. Raises AskedAlready while such a row is unfinished, or younger than a
     double press takes; and what services.submit() raises.
     """
     with transaction.atomic():
         # Locked: of two presses at once, the second finds the first one's row.
         requester = services.remember(person)
-        own = generation.children.filter(requester=requester, created_by=None)
+        frames = generation.frames if seconds is None else round(seconds * generation.fps)
+        own = generation.children.filter(requester=requester, created_by=None, prompt=generation.prompt, frames=frames)
         alike = own.filter(seed=generation.seed) if seed == "same" else own.exclude(seed=generation.seed)
         recent = Q(status__in=UNFINISHED) | Q(created_at__gt=timezone.now() - DOUBLE_PRESS)
         if alike.filter(recent).exclude(request_key=request_key).exists():
             raise AskedAlready
         same_seed = generation.seed if seed == "same" else None
         request = services.Request(person, generation.prompt, request_key, place, same_seed, as_typed=False)
-        [outcome] = services.submit_all([_like(generation, request)])
+        wanted = _like(generation, request)
+        [outcome] = services.submit_all([replace(wanted, changes={**wanted.changes, "frames": frames})])
         if isinstance(outcome, Generation):
             return outcome
         raise outcome
 
 
-def reworded(request: services.Request, message_id: int) -> services.Request:
+def reworded(request: services.Request, message_id: int, pk: int | None) -> services.Request:
     """A prompt that answers a message: if that is a result of the same person, with the seed and settings of that.
 
-    What its own flags say wins, as always.
+    pk: the row that the message shows, where that is known. What flags in the prompt say wins, as always.
     """
     if request.place is None:
         return request
-    own = Generation.objects.filter(requester__user_id=request.person.user_id, chat_id=request.place.chat_id)
-    row = own.filter(delivered_message_id=message_id).order_by("-pk").first()
+    shown = Q(chat_id=request.place.chat_id, delivered_message_id=message_id) if pk is None else Q(pk=pk)
+    own = Generation.objects.filter(requester__user_id=request.person.user_id).exclude(status__in=UNFINISHED)
+    row = own.filter(shown).order_by("-pk").first()
     try:
         return request if row is None else _like(row, replace(request, seed=row.seed))
     except services.REFUSALS:

@@ -37,14 +37,18 @@ class Offer:
 
 def offer(card: ModelCard, policy: Policy) -> Offer:
     """card: as the policy caps it, see offered_card."""
-    low, high = card.frames_range
-    usual = card.frames / card.fps
-    lengths = {seconds for seconds in LENGTHS if low <= round(seconds * card.fps) <= high} | {usual}
-    default = Choices(default_preset(card, policy), _shape(card), usual)
+    default = Choices(default_preset(card, policy), _shape(card), card.frames / card.fps)
     aspects = card.aspects()
     if default.aspect not in aspects:
         aspects = (default.aspect, *aspects)
-    return Offer(offered_presets(card, policy), aspects, tuple(sorted(lengths)), default)
+    return Offer(offered_presets(card, policy), aspects, lengths(card), default)
+
+
+def lengths(card: ModelCard) -> tuple[float, ...]:
+    """Seconds of a clip, the shortest first."""
+    low, high = card.frames_range
+    whole = {seconds for seconds in LENGTHS if low <= round(seconds * card.fps) <= high}
+    return tuple(sorted(whole | {card.frames / card.fps}))
 
 
 def offered_card(card: ModelCard, policy: Policy) -> ModelCard:

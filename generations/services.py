@@ -380,6 +380,11 @@ def settings_of(user_id: int) -> tuple[preferences.Offer, preferences.Choices]:
     return offered, preferences.choices_of(Requester.objects.filter(user_id=user_id).first(), offered)
 
 
+def lengths() -> tuple[float, ...]:
+    """Seconds of a clip that people may choose, the shortest first. Raises EngineError."""
+    return preferences.lengths(preferences.offered_card(model_card(), Policy.current()))
+
+
 def choose(person: Person, setting: str, value: str) -> bool:
     """Set the person's preset, aspect or seconds. False when that is not on offer."""
     chosen = preferences.chosen(setting, value, settings_of(person.user_id)[0])

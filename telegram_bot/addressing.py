@@ -51,16 +51,16 @@ def is_addressed(message: Message, bot: Bot) -> bool:
     """In private every message is; elsewhere a mention of the bot or a reply to it."""
     if is_private(message):
         return True
-    return bots_message(message, bot) is not None or bool(_mentions(message, bot))
+    return answered_of(message, bot) is not None or bool(_mentions(message, bot))
 
 
-def bots_message(message: Message, bot: Bot) -> int | None:
-    """The number of the bot's message that this one answers, if it does."""
+def answered_of(message: Message, bot: Bot) -> Message | None:
+    """The bot's message that this one answers, if it does."""
     reply = message.reply_to_message
     if reply is None or reply.from_user is None or reply.from_user.id != bot.id:
         return None
     # Every message of a topic counts as a reply to the note that opened it.
-    return None if reply.forum_topic_created is not None else reply.message_id
+    return None if reply.forum_topic_created is not None else reply
 
 
 def prompt_of(message: Message, bot: Bot) -> str:

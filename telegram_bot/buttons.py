@@ -43,6 +43,11 @@ def markup(keyboard: Keyboard | None) -> InlineKeyboardMarkup | None:
     return InlineKeyboardMarkup(rows) if rows else None
 
 
+def row_number(text: str) -> int | None:
+    """What a button carries as the number of a row; None when it cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 @dataclass(frozen=True)
 class Media:
     """A file to send: one that Telegram has already (which stays of its kind), or one in our storage."""
@@ -78,8 +83,7 @@ class Press:
 
     def number(self, place: int = 0) -> int | None:
         """An argument that should be the number of a row; None when it is none."""
-        text = self.arguments[place] if place < len(self.arguments) else ""
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+        return row_number(self.arguments[place]) if place < len(self.arguments) else None
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ class Pressed:
     announces: int | None = None
     # The pressed message is deleted; where Telegram does not allow that any more, it is edited to text.
     deletes: bool = False
+    # With it, another message of the same chat, where it still can be.
+    deletes_also: int | None = None
 
     @property
     def shows(self) -> bool:
@@ -118,6 +124,8 @@ class Form:
     do: Literal["send", "edit", "delete"] = "send"
     keyboard: Keyboard | None = None
     media: Media | None = None
+    # Another message to delete.
+    also: int | None = None
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
@@ -126,7 +134,7 @@ class Form:
             return wish.text, cls("send", wish.keyboard, wish.media)
         if wish.sends is not None:
             return cls.of(wish.sends)
-        return wish.text or "", cls("delete" if wish.deletes else "edit", wish.keyboard)
+        return wish.text or "", cls("delete" if wish.deletes else "edit", wish.keyboard, also=wish.deletes_also)
 
     def dump(self) -> str:
         """JSON in ASCII; "" for plain words."""
@@ -140,4 +148,4 @@ class Form:
         keyboard = kept["keyboard"]
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
-        return cls(kept["do"], keyboard, Media(**kept["media"]) if kept["media"] else None)
+        return cls(kept["do"], keyboard, Media(**kept["media"]) if kept["media"] else None, kept.get("also"))

@@ -32,6 +32,8 @@ class Rewording:
 
     request: services.Request
     message_id: int
+    # The job that the buttons under that message are for.
+    job: int | None
 
 
 # A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or a move.
@@ -70,7 +72,7 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
         if isinstance(wish, services.Request):
             asked[update_id] = wish
         elif isinstance(wish, Rewording):
-            asked[update_id] = afterwards.reworded(wish.request, wish.message_id)
+            asked[update_id] = afterwards.reworded(wish.request, wish.message_id, wish.job)
         elif isinstance(wish, Move):
             # Those from before it must be there to be moved.
             decided += _submit(asked)

@@ -13,9 +13,10 @@ from telegram.ext import ContextTypes
 from generations import services
 
 from . import delivery, texts
-from .addressing import bots_message, command_of, is_addressed, person_of, place_of, press_of, prompt_of
+from .addressing import answered_of, command_of, is_addressed, person_of, place_of, press_of, prompt_of
 from .asking import Ask
 from .decisions import Decisions, Move, Rewording, Wish
+from .job_buttons import job_under
 
 Context = ContextTypes.DEFAULT_TYPE
 
@@ -82,8 +83,11 @@ def _submit(update: Update, context: Context, message: Message, text: str) -> No
     if person is None:
         return
     request = services.Request(person, text, f"update:{update.update_id}", _place(message))
-    answered = bots_message(message, context.bot)
-    _want(update, context, request if answered is None else Rewording(request, answered))
+    answered = answered_of(message, context.bot)
+    if answered is None:
+        _want(update, context, request)
+    else:
+        _want(update, context, Rewording(request, answered.message_id, job_under(answered.reply_markup)))
 
 
 def _place(message: Message) -> services.Place:

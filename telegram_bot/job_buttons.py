@@ -10,12 +10,23 @@ from typing import Literal
 
 from django.core.files.storage import default_storage
 from django.utils import timezone
+from telegram import InlineKeyboardMarkup
 
 from generations import afterwards, services
 
 from . import delivery, texts
-from .buttons import Action, Answer, Media, Press, Pressed
+from .buttons import Action, Answer, Media, Press, Pressed, row_number
 from .delivery import keyboards
+
+
+def job_under(markup: InlineKeyboardMarkup | None) -> int | None:
+    """Which job a message with these buttons shows."""
+    for row in markup.inline_keyboard if markup is not None else ():
+        for button in row:
+            action, *arguments = str(button.callback_data or "").split(":")
+            if action in ACTIONS and arguments:
+                return row_number(arguments[0])
+    return None
 
 
 def cancel(press: Press) -> Pressed:
@@ -33,6 +44,28 @@ def again(press: Press) -> Pressed:
 def same(press: Press) -> Pressed:
     """Also what failed is tried again with its own seed."""
     return _repeat(press, "same")
+
+
+def length(press: Press) -> Pressed:
+    """What there is to choose from, by the model and the policy of today."""
+    row = services.own_generation(press.person, press.number())
+    try:
+        others = [seconds for seconds in services.lengths() if round(seconds * row.fps) != row.frames]
+    except services.REFUSALS as refusal:
+        return Pressed(texts.refusal(refusal), alert=True)
+    if not others:
+        return Pressed(texts.one_length())
+    return Pressed(keyboard=keyboards.lengths(row.pk, others))
+
+
+def of_length(press: Press) -> Pressed:
+    """The same seed: a longer clip is another one all the same, for the frames are drawn together."""
+    try:
+        seconds = float(press.arguments[1])
+        on_offer = seconds in services.lengths()
+    except (IndexError, ValueError, *services.REFUSALS):
+        on_offer = False
+    return _repeat(press, "same", seconds) if on_offer else Pressed(texts.not_on_offer())
 
 
 def edit(press: Press) -> Pressed:
@@ -53,7 +86,7 @@ def as_gif(press: Press) -> Pressed:
 
 def delete(press: Press) -> Pressed:
     row = services.own_generation(press.person, press.number())
-    return Pressed(keyboard=keyboards.deleting(row.pk))
+    return Pressed(texts.deleting(), alert=True, keyboard=keyboards.deleting(row.pk))
 
 
 def keep(press: Press) -> Pressed:
@@ -62,11 +95,13 @@ def keep(press: Press) -> Pressed:
 
 
 def delete_for_good(press: Press) -> Pressed:
-    """The file here and the message there; the row keeps its history."""
+    """The file here and the message there, also when a copy of that was pressed; the row keeps its history."""
     row = services.own_generation(press.person, press.number())
     if row.file and not afterwards.delete_video(row, by="requester"):
         return Pressed(texts.not_finished())
-    return Pressed(texts.deleted(), text=texts.cannot_be_removed(), deletes=True)
+    first = row.delivered_message_id
+    also = first if row.chat_id == press.chat_id and first != press.message_id else None
+    return Pressed(texts.deleted(), text=texts.cannot_be_removed(), deletes=True, deletes_also=also)
 
 
 def report(press: Press) -> Pressed:
@@ -86,7 +121,7 @@ def _export(press: Press, kind: Literal["document", "animation"], event: str) ->
     return Pressed(texts.file_on_its_way(), sends=Answer("", media=Media(kind, name=name, filename=f"{row.pk}.mp4")))
 
 
-def _repeat(press: Press, seed: Literal["same", "new"]) -> Pressed:
+def _repeat(press: Press, seed: Literal["same", "new"], seconds: float | None = None) -> Pressed:
     row = services.own_generation(press.person, press.number())
     if not row.is_finished:
         return Pressed(texts.not_finished())
@@ -98,7 +133,7 @@ def _repeat(press: Press, seed: Literal["same", "new"]) -> Pressed:
     )
     key = f"{press.action}:{row.pk}:{press.query_id}"
     try:
-        new = afterwards.repeat(row, person=press.person, request_key=key, place=place, seed=seed)
+        new = afterwards.repeat(row, person=press.person, request_key=key, place=place, seed=seed, seconds=seconds)
     except afterwards.AskedAlready:
         return Pressed(texts.asked_already())
     except services.REFUSALS as refusal:
@@ -111,6 +146,8 @@ ACTIONS: dict[str, Action] = {
     "again": again,
     "same": same,
     "retry": same,
+    "length": length,
+    "long": of_length,
     "edit": edit,
     "file": as_file,
     "gif": as_gif,

@@ -138,6 +138,11 @@ class Utterance:
     async def _delete(self) -> None:
         """Telegram lets a bot delete what is younger than two days."""
         assert self.place.prompt_message_id is not None, "a press has a message"
+        if self.form.also is not None:
+            try:
+                await self.bot.delete_message(self.place.chat_id, self.form.also)
+            except TelegramError as error:
+                logger.info("Not deleted in chat %s: %s", self.place.chat_id, sort(error).reason)
         try:
             await self.bot.delete_message(self.place.chat_id, self.place.prompt_message_id)
         except TelegramError as error:

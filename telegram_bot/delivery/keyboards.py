@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from generations import services
+
 from .. import texts
 from ..buttons import Button, Keyboard, callback
 
@@ -15,13 +19,25 @@ def result(pk: int) -> Keyboard:
     """Under a video."""
     return [
         [Button(texts.button_again(), callback("again", pk)), Button(texts.button_same_seed(), callback("same", pk))],
-        [Button(texts.button_edit(), callback("edit", pk)), Button(texts.button_as_file(), callback("file", pk))],
-        [
-            Button(texts.button_as_gif(), callback("gif", pk)),
-            Button(texts.button_delete(), callback("delete", pk)),
-            Button(texts.button_report(), callback("report", pk)),
-        ],
+        [Button(texts.button_edit(), callback("edit", pk)), *_length(pk)],
+        [Button(texts.button_as_file(), callback("file", pk)), Button(texts.button_as_gif(), callback("gif", pk))],
+        [Button(texts.button_delete(), callback("delete", pk)), Button(texts.button_report(), callback("report", pk))],
     ]
+
+
+def lengths(pk: int, seconds: Sequence[float]) -> Keyboard:
+    """Under a video that somebody wants longer or shorter."""
+    choices = [Button(texts.seconds(number), callback("long", pk, number)) for number in seconds]
+    return [choices, [Button(texts.button_back(), callback("keep", pk))]]
+
+
+def _length(pk: int) -> list[Button]:
+    """No button where there is only one length."""
+    try:
+        several = len(services.lengths()) > 1
+    except services.REFUSALS:
+        several = False
+    return [Button(texts.button_length(), callback("length", pk))] if several else []
 
 
 def deleting(pk: int) -> Keyboard:

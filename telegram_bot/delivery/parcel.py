@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from telegram.constants import FileSizeLimit, MessageLimit
 
 from generations import services
-from generations.models import Generation, Status
+from generations.models import MAX_WORKER_DEATHS, Generation, Status
 
 from .. import texts
 from ..buttons import Keyboard
@@ -54,7 +54,9 @@ def pack(row: Generation) -> Parcel:
             return Parcel(texts.rejected(row.public_error))
         case Status.CANCELLED:
             return Parcel(texts.cancelled())
-    return Parcel(texts.failed(row.public_error), keyboard=keyboards.failure(row.pk))
+    # What stopped the machine twice is not offered a third time.
+    deadly = row.worker_deaths >= MAX_WORKER_DEATHS
+    return Parcel(texts.failed(row.public_error), keyboard=() if deadly else keyboards.failure(row.pk))
 
 
 def too_large() -> Parcel:

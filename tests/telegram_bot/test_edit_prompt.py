@@ -66,6 +66,30 @@ async def test_a_reply_to_another_persons_video_is_a_prompt_of_its_own(house: Ho
     assert (alices.parent_id, alices.seed) == (first.pk, first.seed)
 
 
+async def test_a_reply_to_a_copy_from_the_history_counts_as_well(house: House, render: Finish) -> None:
+    first = await video(house, render)
+    [shown] = house.telegram.bot_messages(ALICE)
+    await press(house, (await house.say("/history"))[-1], f"show:{first.pk}")
+    copy = last(house)
+    assert (copy.kind, copy.id != shown.id) == ("video", True)
+    await house.say("a blue circle", reply_to=copy.id)
+    second = (await jobs())[-1]
+    assert (second.parent_id, second.seed, second.prompt) == (first.pk, first.seed, "a blue circle")
+
+
+async def test_a_reply_to_a_video_without_its_buttons_counts_as_well(house: House, render: Finish) -> None:
+    first = await video(house, render)
+    await house.application.bot.edit_message_reply_markup(ALICE, last(house).id)
+    await house.say("a blue circle", reply_to=last(house).id)
+    assert (await jobs())[-1].parent_id == first.pk
+
+
+async def test_a_reply_to_a_status_message_is_a_prompt_of_its_own(house: House) -> None:
+    [status] = await house.say("a red circle")
+    await house.say("a blue circle", reply_to=status.id)
+    assert [row.parent_id for row in await jobs()] == [None, None]
+
+
 async def test_a_reply_to_words_of_the_bot_is_what_it_always_was(house: House) -> None:
     await house.say("/start")
     await house.say("a blue circle", reply_to=last(house).id)

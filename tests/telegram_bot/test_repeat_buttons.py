@@ -29,7 +29,7 @@ async def video(house: House, render: Finish, prompt: str = "a red circle", chat
 
 async def test_a_video_has_its_buttons(house: House, render: Finish) -> None:
     await video(house, render)
-    assert labels(last(house)) == [["Again", "Same seed"], ["Edit prompt", "As file"], ["As GIF", "Delete", "Report"]]
+    assert labels(last(house)) == [["Again", "Same seed"], ["Edit prompt"], ["As file", "As GIF"], ["Delete", "Report"]]
 
 
 async def test_again_makes_another_video_of_the_same_prompt(house: House, render: Finish) -> None:
@@ -65,6 +65,14 @@ async def test_pressed_twice_it_is_made_once(house: House, render: Finish, butto
     assert toasts(house.telegram) == ["It is in the queue.", "That is on its way already."]
     assert await press(house, shown, button) == "That is on its way already."
     assert len(await jobs()) == 2
+
+
+async def test_the_same_seed_is_not_taken_for_other_words_that_are_on_their_way(house: House, render: Finish) -> None:
+    await video(house, render)
+    shown = last(house)
+    await house.say("a blue circle", reply_to=shown.id)
+    assert await press(house, shown, "Same seed") == "It is in the queue."
+    assert [row.prompt for row in await jobs()] == ["a red circle", "a blue circle", "a red circle"]
 
 
 async def test_a_slipped_finger_makes_one_video_even_where_videos_take_no_time(house: House, render: Finish) -> None:
@@ -166,6 +174,17 @@ async def test_a_failure_can_be_tried_again_with_its_own_seed(house: House, rend
     await house.deliver()
     assert last(house).kind == "video"
     assert last(house).reply_to == told.id
+
+
+async def test_what_stopped_the_machine_twice_is_not_offered_again(house: House) -> None:
+    await house.say("a red circle")
+    row = await job()
+    await sync_to_async(row.start)(WORKER)
+    await change(row, worker_deaths=1, lease_until=timezone.now() - timedelta(minutes=5))
+    assert await sync_to_async((await job()).recover)()
+    await house.deliver()
+    assert last(house).text.startswith("The video could not be made")
+    assert labels(last(house)) == []
 
 
 async def test_a_banned_person_repeats_nothing(house: House, render: Finish) -> None:

@@ -86,7 +86,7 @@ async def test_a_file_that_telegram_cannot_take_now_is_sent_when_it_can(house: H
 async def test_deleting_asks_first_and_keeping_brings_the_buttons_back(house: House, render: Finish) -> None:
     row = await video(house, render)
     before = labels(last(house))
-    await press(house, last(house), "Delete")
+    assert await press(house, last(house), "Delete") == texts.deleting()
     assert labels(last(house)) == [["Delete for good", "Keep"]]
     assert last(house).kind == "video"
     await press(house, last(house), "Keep")
@@ -106,6 +106,15 @@ async def test_a_deleted_video_is_gone_from_chat_and_storage_and_its_row_keeps_i
     assert (kept.status, kept.prompt, kept.seed) == (Status.SUCCEEDED, row.prompt, row.seed)
     assert (kept.file.name, kept.sha256, kept.file_id) == ("", "", "")
     assert (await kinds(row))[-1] == "video deleted"
+
+
+async def test_deleting_a_copy_from_the_history_takes_the_video_itself_along(house: House, render: Finish) -> None:
+    row = await video(house, render)
+    await press(house, (await house.say("/history"))[-1], f"show:{row.pk}")
+    await press(house, last(house), "Delete")
+    await press(house, last(house), "Delete for good")
+    assert [message.kind for message in house.telegram.bot_messages(ALICE)] == ["text"]
+    assert not await exists(row)
 
 
 async def test_deleted_twice_is_deleted_once(house: House, render: Finish) -> None:
