@@ -8,7 +8,7 @@ import pytest
 from django.conf import LazySettings
 
 from generations import services
-from telegram_bot import texts
+from telegram_bot import commands, texts
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, jobs, set_policy
 from tests.telegram_bot.pressing import labels, last, press, toasts
 
@@ -25,6 +25,10 @@ async def test_help_says_what_to_type_and_what_the_demo_model_draws(house: House
     assert "The model is demo model: moving shapes, its licence MIT." in guide.text
     for name in texts.COMMANDS:
         assert f"\n/{name}: " in guide.text
+
+
+def test_every_command_that_people_are_told_of_is_answered_and_every_answer_is_told_of() -> None:
+    assert set(texts.COMMANDS) == {"start", "hello", "video", *commands.COMMANDS}
 
 
 async def test_help_says_what_the_real_model_cannot_do(house: House, settings: LazySettings) -> None:
