@@ -712,8 +712,9 @@ class Generation(models.Model):
             won = Generation.objects.filter(only, pk=self.pk).update(**changes) == 1
             if won and event:
                 self.record(event, actor=actor, detail=detail)
-        if won:
-            self.refresh_from_db(fields=changes.keys())
+            if won:
+                # Inside: afterwards the row may be gone, because its person was erased.
+                self.refresh_from_db(fields=changes.keys())
         return won
 
 
@@ -731,3 +732,25 @@ class GenerationEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.actor}"
+
+
+class Erasure(models.Model):
+    """Everything of somebody was deleted. Nobody can tell whose: see erasing.py."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    prompts = models.PositiveIntegerField(help_text="Deleted with their videos and their history.")
+    updates = models.PositiveIntegerField(help_text="Stored messages and presses that were emptied.")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The operator who did it; nobody: the person.",
+    )
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"erasure {self.pk}"

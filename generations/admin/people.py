@@ -14,10 +14,11 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import limits, services
+from generations import erasing, limits, services
 from generations.admin.shared import (
     STYLE,
     BannedFilter,
+    ConfirmForm,
     LongList,
     ReasonForm,
     RequesterModelAdmin,
@@ -113,6 +114,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         return [
             path("<int:pk>/ban/", page(self.ban_view), name="generations_requester_ban"),
             path("<int:pk>/unban/", page(self.unban_view), name="generations_requester_unban"),
+            path("<int:pk>/erase/", page(self.erase_view), name="generations_requester_erase"),
             *super().get_urls(),
         ]
 
@@ -159,6 +161,36 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     @admin.action(description="Unban", permissions=["change"])
     def unban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
         self._unban(request, queryset)
+
+    # --- the end of everything that is kept of a person
+
+    def erase_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """As /delete_me in the chat. Unlike the delete page also while something of theirs is on its way."""
+        requester = self._target(request, pk)
+        if not self.has_delete_permission(request, requester):
+            raise PermissionDenied
+        form = ConfirmForm(request.POST or None)
+        if form.is_valid():
+            self.delete_model(request, requester)
+            self.message_user(request, "Erased.", messages.SUCCESS)
+            return HttpResponseRedirect(reverse("admin:generations_requester_changelist"))
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Erase {requester}",
+            form=form,
+            button="Erase",
+            back=self._address(requester),
+        )
+
+    def delete_model(self, request: HttpRequest, obj: Requester) -> None:
+        assert request.user.is_authenticated
+        erasing.erase(obj.user_id, by=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        for requester in list(queryset):
+            self.delete_model(request, requester)
 
     # --- how they work
 

@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import Generation, Policy, Requester
+from generations.models import Erasure, Generation, Policy, Requester
 
 STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
     GenerationModelAdmin = ModelAdmin[Generation]
+    ErasureModelAdmin = ModelAdmin[Erasure]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
 else:
     RowPaginator = Paginator
     MixedModelAdmin = object
-    RequesterModelAdmin = GenerationModelAdmin = PolicyModelAdmin = ModelAdmin
+    RequesterModelAdmin = GenerationModelAdmin = ErasureModelAdmin = PolicyModelAdmin = ModelAdmin
     PolicyModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.
@@ -112,6 +113,14 @@ class BannedFilter(SimpleListFilter):
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=200, widget=forms.Textarea(attrs={"rows": 3, "cols": 60}), help_text="The person is told this."
+    )
+
+
+class ConfirmForm(forms.Form):
+    sure = forms.BooleanField(
+        label="Erase everything",
+        help_text="Name, prompts, videos, stored messages. What is on its way is stopped. It cannot be undone. A ban "
+        "stays, as a number and a time.",
     )
 
 

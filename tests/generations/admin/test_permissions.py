@@ -24,6 +24,8 @@ PAGES = [
     "/admin/generations/requester/",
     "/admin/generations/requester/{person}/change/",
     "/admin/generations/requester/{person}/ban/",
+    "/admin/generations/requester/{person}/erase/",
+    "/admin/generations/erasure/",
     "/admin/generations/policy/1/change/",
     "/admin/telegram_bot/receivedupdate/",
     "/admin/django_rq/dashboard/",
@@ -39,6 +41,7 @@ LEVERS = [
     "/admin/generations/generation/{row}/rerun/",
     "/admin/generations/requester/{person}/ban/",
     "/admin/generations/requester/{person}/unban/",
+    "/admin/generations/requester/{person}/erase/",
 ]
 
 
