@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, settings_menu, texts
+from . import guide, history, job_buttons, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
-ACTIONS: dict[str, Action] = {**job_buttons.ACTIONS, **history.ACTIONS, **guide.ACTIONS, **settings_menu.ACTIONS}
+ACTIONS: dict[str, Action] = {
+    **job_buttons.ACTIONS,
+    **history.ACTIONS,
+    **guide.ACTIONS,
+    **settings_menu.ACTIONS,
+    **privacy.ACTIONS,
+}
+# Those that are done when everything that came before them is noted.
+LAST = privacy.LAST
 
 
 def act(press: Press) -> Pressed:

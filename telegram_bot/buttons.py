@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, NamedTuple
 
 from telegram import InlineKeyboardButton, InlineKeyboardMarkup
@@ -57,6 +57,8 @@ class Media:
     # In the storage; read when its turn to be sent comes.
     name: str = ""
     filename: str = "video.mp4"
+    # Neither: everything that is kept of this person, made when its turn to be sent comes.
+    exports: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Pressed:
     deletes: bool = False
     # With it, another message of the same chat, where it still can be.
     deletes_also: int | None = None
+    # Nothing is to be left of whoever pressed: what is kept of the press itself goes when it is answered.
+    forgets: bool = False
 
     @property
     def shows(self) -> bool:
@@ -126,6 +130,8 @@ class Form:
     media: Media | None = None
     # Another message to delete.
     also: int | None = None
+    # The update is emptied when it is answered, see personal_updates.py.
+    forgets: bool = False
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
@@ -134,7 +140,11 @@ class Form:
             return wish.text, cls("send", wish.keyboard, wish.media)
         if wish.sends is not None:
             return cls.of(wish.sends)
-        return wish.text or "", cls("delete" if wish.deletes else "edit", wish.keyboard, also=wish.deletes_also)
+        do: Literal["edit", "delete"] = "delete" if wish.deletes else "edit"
+        return wish.text or "", cls(do, wish.keyboard, also=wish.deletes_also, forgets=wish.forgets)
+
+    def forgetting(self) -> Form:
+        return replace(self, forgets=True)
 
     def dump(self) -> str:
         """JSON in ASCII; "" for plain words."""
@@ -148,4 +158,5 @@ class Form:
         keyboard = kept["keyboard"]
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
-        return cls(kept["do"], keyboard, Media(**kept["media"]) if kept["media"] else None, kept.get("also"))
+        media = Media(**kept["media"]) if kept["media"] else None
+        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False))

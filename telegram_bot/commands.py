@@ -13,6 +13,7 @@ from .buttons import Answer
 from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
+from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
 
 # Lines of /status.
@@ -87,6 +88,9 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "again": again,
     "cancel": cancel,
     "settings": settings,
+    "privacy": privacy,
+    "export_me": export_me,
+    "delete_me": delete_me,
 }
 # Those that change something: done and noted in one transaction, so that none is done twice.
 CHANGES = {"again", "cancel"}

@@ -10,7 +10,7 @@ from django.db import transaction
 from generations import afterwards, services
 
 from . import commands, outbox, texts
-from .actions import act
+from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
 
@@ -82,6 +82,9 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
                 decided += _submit(asked)
             decided += _answer(update_id, wish)
         elif isinstance(wish, Press):
+            if wish.action in LAST:
+                outbox.decide(decided + _submit(asked))
+                decided = []
             pressed = presses[wish.query_id] = act(wish)
             if pressed.announces is not None:
                 decided.append(outbox.Decision(update_id, announces=pressed.announces))

@@ -127,4 +127,5 @@ def _mine(rows: Iterable[ReceivedUpdate], owner: str) -> QuerySet[ReceivedUpdate
 def forget_old() -> int:
     """Handled updates hold what people wrote; they are kept only as long as they may be repeated."""
     outbox.close_unknown(outbox.LOST_AFTER)
+    outbox.empty_forgotten()
     return ReceivedUpdate.objects.filter(handled_at__lt=timezone.now() - KEEP).delete()[0]

@@ -25,6 +25,8 @@ from .models import ReceivedUpdate
 LONGEST_RUN = 500
 # A sender of its own process that has not come back for so long never will.
 LOST_AFTER = timedelta(minutes=10)
+# In the form of what is emptied when it is answered, as buttons.Form writes it.
+FORGETS = '"forgets": true'
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,9 @@ class Run:
 
     def said(self, error: str = "") -> None:
         """It went out, or never will. An error of an earlier try to send goes, the handler's stays."""
+        if FORGETS in self.last.form:
+            empty(self._all())
+            return
         changed = {"error": error[:2000]} if error or self.last.lease_until is not None else {}
         self._all().update(handled_at=timezone.now(), lease_until=None, **changed)
 
@@ -118,6 +123,19 @@ def close_unknown(older_than: timedelta = timedelta()) -> int:
     """Whoever was sending these is dead. They may have arrived, so they are not sent again."""
     begun = ReceivedUpdate.objects.filter(handled_at__isnull=True, answered_at__lte=timezone.now() - older_than)
     return begun.update(handled_at=timezone.now(), lease_until=None)
+
+
+def empty(rows: QuerySet[ReceivedUpdate]) -> int:
+    """Done with, and nothing is left in them but their numbers, by which a repeated update is known."""
+    now = timezone.now()
+    nothing = {"chat": "", "answer": "", "announces": None, "form": "", "error": "", "owner": "", "lease_until": None}
+    return rows.update(payload="{}", decided_at=now, handled_at=now, **nothing)
+
+
+def empty_forgotten() -> int:
+    """Those that were to be emptied when they were answered, and whose answering process died, or had begun before."""
+    handled = ReceivedUpdate.objects.filter(handled_at__isnull=False)
+    return empty(handled.filter(form__contains=FORGETS))
 
 
 def _unsaid() -> QuerySet[ReceivedUpdate]:

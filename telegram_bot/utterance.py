@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -14,7 +15,7 @@ from telegram.ext import ExtBot
 
 from generations.services import Place
 
-from . import texts
+from . import privacy, texts
 from .buttons import Form, Media, markup
 from .captions import shorten
 from .errors import Next, sort
@@ -33,7 +34,13 @@ class Utterance:
     async def fetch_file(self) -> None:
         """Before say(), of which nobody may know how it ended. Raises OSError while the storage does not answer."""
         media = self.form.media
-        if media is not None and not media.file_id:
+        if media is not None and media.exports is not None:
+            package = await sync_to_async(privacy.package)(media.exports)
+            self._file = package.content
+            self.form = replace(self.form, media=replace(media, filename=package.filename))
+            if package.left_out:
+                self.text += "\n\n" + texts.export_left_out(package.left_out, privacy.MAX_BYTES // 10**6)
+        elif media is not None and not media.file_id:
             self._file = await sync_to_async(_read)(media.name)
 
     async def say(self) -> int | None:

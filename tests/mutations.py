@@ -380,6 +380,13 @@ MUTATIONS = [
         "        pass\n",
         "tests/telegram_bot/test_cancel_button.py::test_nobody_cancels_what_somebody_else_asked_for_in_a_group",
     ),
+    Mutation(
+        "64 anybody may press what deletes everything",
+        "telegram_bot/privacy.py",
+        "        raise services.NotYours\n",
+        "        pass\n",
+        "tests/telegram_bot/test_privacy.py::test_nobody_deletes_what_is_kept_of_somebody_else",
+    ),
 ]
 
 

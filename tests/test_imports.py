@@ -61,6 +61,8 @@ MAY_IMPORT = {
         "generations.services",
         "generations.personal",
         "generations.afterwards",
+        "generations.erasing",
+        "generations.exporting",
         "generations.limits",
         "generations.prompts",
         "generations.engine.card",

@@ -32,8 +32,10 @@ class StatusEdit:
 
 
 def before_announcing(pk: int) -> str:
-    """The text of the status message; "" when the row has one, or its result is already on the way."""
-    row = Generation.objects.get(pk=pk)
+    """The text of the status message; "" when the row has one, its result is already on the way, or it is gone."""
+    row = Generation.objects.filter(pk=pk).first()
+    if row is None:
+        return ""
     if row.status_message_id is not None or row.is_finished:
         # Nothing will be announced any more, so the result has nothing to wait for.
         Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
