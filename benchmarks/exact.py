@@ -156,6 +156,8 @@ def measure(benchmark: Benchmark, weights: Path, scratch: Path, options: argpars
             if side != OURS:
                 found = result[figure][side]["median"] / max(result[figure][OURS]["median"], 1e-9)
                 result[f"ratio_{figure}" if side == STOCK else f"ratio_{figure}_{side}"] = round(found, 3)
+    for figure in sorted(set(runs[OURS][0]) - set(runs[STOCK][0])):
+        result[figure] = {OURS: summary([entry[figure] for entry in runs[OURS]])}
     if not options.tiny:
         result["stock_tflop"] = round(flop(benchmark, shape, steps) / 1e12, 2)
     result["device"] = {**describe_device(options.device), "threads": options.threads}
