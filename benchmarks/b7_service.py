@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -203,10 +204,10 @@ class Service:
 
     def __init__(self, scratch: Path, model: Path, options: argparse.Namespace) -> None:
         self.options, self.data = options, scratch / "data"
-        # Settings are read once, from here, by this process and by those that it starts.
-        for name in ("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT", "SECRET_KEY", "TURBO_LORA"):
-            os.environ.pop(name, None)
+        # Settings are read once, from here, by this process and by those that it starts; nothing of the shell's counts.
+        os.environ |= dict.fromkeys(("DATABASE_URL", "REDIS_URL", "MEDIA_ROOT", "SECRET_KEY_FILE", "TURBO_LORA"), "")
         os.environ |= {
+            "SECRET_KEY": secrets.token_urlsafe(50),
             "DJANGO_SETTINGS_MODULE": "t2vsite.settings",
             "DATA_DIR": str(self.data),
             "MODEL": str(model),

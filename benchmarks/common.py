@@ -23,7 +23,11 @@ LOAD_AT_START = os.getloadavg()
 def summary(values: Sequence[float], digits: int = 4) -> dict[str, float]:
     """Median, smallest and largest of repeated measurements."""
     figures = {"median": statistics.median(values), "best": min(values), "worst": max(values)}
-    return {name: round(value, digits) for name, value in figures.items()}
+    # What takes microseconds must not become nothing.
+    return {
+        name: round(value, digits) if abs(value) >= 1 else float(f"{value:.{digits}g}")
+        for name, value in figures.items()
+    }
 
 
 def describe_device(wanted: str) -> dict[str, Any]:

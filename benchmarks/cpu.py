@@ -55,8 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, prog="python -m benchmarks.cpu", formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results", help="a folder for the results")
-    parser.add_argument("--folder", type=Path, default=ROOT / "var" / "bench", help="where the weights are put")
+    parser.add_argument("--out", type=Path, help="a folder for the results; default: benchmarks/results")
+    parser.add_argument("--folder", type=Path, help="where the weights are put; default: var/bench")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each side (default: 3)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--skip-done", action="store_true", help="measure nothing again whose result lies in --out")
@@ -65,6 +65,12 @@ def main() -> None:
     parser.add_argument("--expect", action="store_true", help="say what each part is expected to take, and end")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
+    if options.tiny:
+        options.rounds = 1
+    # Nothing tiny may lie among the figures, or among the weights that figures come of.
+    place = ROOT / "var" / ("bench-tiny" if options.tiny else "bench")
+    options.folder = (options.folder or place).resolve()
+    options.out = (options.out or (place / "results" if options.tiny else ROOT / "benchmarks" / "results")).resolve()
     options.device, options.brief, options.clip_steps = "cpu", True, 0
     rate = 1e9 * options.gflops if options.gflops else speed(options.threads)
     parts = list(parts_of(options, rate))
@@ -190,7 +196,8 @@ def measure(parts: list[Part], options: argparse.Namespace) -> None:
         result["device"]["load_average_before_the_set"] = [round(load, 2) for load in LOAD_AT_START]
         write_result(path, result)
         print(json.dumps(result), flush=True)
-    shutil.rmtree(options.folder)
+    for name in ("source", "copy"):
+        shutil.rmtree(options.folder / name)
     say(f"Done in {(time.monotonic() - started) / 60:.1f} minutes; results are in {options.out}.")
 
 

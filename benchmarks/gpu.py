@@ -1,4 +1,6 @@
-"""Everything on a card, beside ModelScope's classes: B1 to B5 and B8, with memory, launches and share of the peak rate.
+"""Everything on a card, beside ModelScope's and diffusers' classes: B1 to B5, B7, B8 and the growth curves.
+
+With memory, launches and share of the peak rate.
 
     python -m benchmarks.gpu                 writes benchmarks/results/NAME-cuda.json
     python -m benchmarks.gpu --dry-run       the same programs on the CPU with tiny networks, to see that they run
@@ -18,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import ROOT
+from benchmarks.common import ROOT, write_result
 from benchmarks.flops import clip_flops
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -46,25 +48,26 @@ def main() -> None:
         weights, common = str(options.folder or Path(scratch) / "weights"), ["--device", device]
         tiny = ["--tiny"] if options.dry_run else []
         call("benchmarks.exact", *common, *tiny, "--folder", weights, "--rounds", str(rounds), "--out", str(results))
-        cold = call("benchmarks.b5_cold_start", *common, *tiny, "--keep", weights, "--runs", str(rounds))
+        call(
+            "benchmarks.b5_cold_start", *common, *tiny, "--keep", weights, "--runs", str(rounds), "--out", str(results)
+        )
+        for module in ("benchmarks.b7_service", "benchmarks.growth"):
+            call(module, *common, *tiny, "--rounds", str(rounds), "--out", str(results))
         kind = device.partition(":")[0]
-        (results / f"cold-start-{kind}.json").write_text(cold, encoding="utf-8")
         for name in ("guided-step", "clip", "request"):
             path = results / f"{name}-{kind}.json"
             result = json.loads(path.read_text(encoding="utf-8"))
             result.update(rates(result, name))
-            path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+            write_result(path, result)
             print(json.dumps({"benchmark": result["benchmark"], **rates(result, name)}))
     if options.dry_run:
         print("All programs run; no figures come of a dry run.")
 
 
-def call(module: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    print(done.stdout, end="", flush=True)
+def call(module: str, *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT)
     if done.returncode:
         raise SystemExit(f"{module} ended with {done.returncode}.")
-    return done.stdout
 
 
 def rates(result: dict[str, Any], name: str) -> dict[str, Any]:

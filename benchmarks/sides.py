@@ -260,7 +260,7 @@ def stock_request(work: Work) -> Result:
     frames, seconds = timed(
         work, lambda: stock.render(PROMPT, 0, work.steps, work.frames, work.height * 8, work.width * 8)
     )
-    return request_figures(decoding, seconds), {"pixels": frames}
+    return request_figures(work, decoding, seconds), {"pixels": frames}
 
 
 def our_request(work: Work) -> Result:
@@ -273,16 +273,16 @@ def our_request(work: Work) -> Result:
         guidance_scale=9.0,
     )  # fmt: skip
     frames, seconds = timed(work, lambda: render_one(engine, spec))
-    return request_figures(decoding, seconds), {"pixels": frames}
+    return request_figures(work, decoding, seconds), {"pixels": frames}
 
 
-def request_figures(decoding: Decoding, seconds: float) -> dict[str, float]:
+def request_figures(work: Work, decoding: Decoding, seconds: float) -> dict[str, float]:
     return {
         "seconds": seconds,
         "seconds_before_decoding": seconds - decoding.seconds,
         "seconds_of_decoding": decoding.seconds,
         "activations": decoding.activations,
-        "peak_rss": decoding.peak,
+        "vram_peak" if work.device.startswith("cuda") else "peak_rss": decoding.peak,
     }
 
 

@@ -25,7 +25,7 @@ App = Application[Any, Any, Any, Any, Any, Any]
 # A handler that raises is tried this many times in all.
 MAX_ATTEMPTS = 3
 # Updates taken from the inbox and decided together: most of what a decision costs is asked once for all of them.
-AT_ONCE = 64
+AT_ONCE = 100
 FAILURES = "failures"
 
 

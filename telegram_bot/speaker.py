@@ -36,6 +36,8 @@ AT_ONCE = 16
 LINE = 50
 # Between attempts while Telegram cannot be reached.
 RETRY_SECONDS = 5.0
+# Before a chat is tried again whose answer could not be looked up.
+PAUSE_AFTER_ERROR = 1.0
 # An answer that Telegram provably did not take is tried again for this long.
 PATIENCE = timedelta(hours=1)
 
@@ -110,6 +112,7 @@ class Speaker:
         except Exception as error:
             # Most likely the database. What was not begun is said later; what was begun may have arrived.
             logger.exception("Answer in chat %s: %s", chat, type(error).__name__)
+            await asyncio.sleep(PAUSE_AFTER_ERROR)
 
     async def _say(self, run: Run) -> None:
         row = run.last

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
+from django.db.models import BigIntegerField, Case, F, Q, TextField, Value, When
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from generations.models import Delivery, Generation, Status
 
@@ -40,7 +43,9 @@ def before_announcing(pk: int) -> str:
         # Nothing will be announced any more, so the result has nothing to wait for.
         Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
         return ""
-    Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
+    # Most answers go out at once, and the time that the row was given when it was accepted is still long enough.
+    if row.deliver_after is None or row.deliver_after < timezone.now() + ANNOUNCEMENT / 2:
+        Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
     outlook = Outlook.of_one_just_accepted()
     if row.status == Status.RUNNING:
         # A worker was faster than this answer, which still is the word that the prompt was accepted.
@@ -50,13 +55,17 @@ def before_announcing(pk: int) -> str:
 
 def announced(pk: int, message_id: int | None, text: str) -> None:
     """The status message went out, or never will: the result need not wait for it any longer."""
-    row = Generation.objects.filter(pk=pk, status_message_id=None)
+    changes: dict[str, Any] = {"deliver_after": Case(When(delivery_attempts=0, then=None), default=F("deliver_after"))}
     if message_id is not None:
         # Sent already as a message of its own if it did not wait after all.
-        row.exclude(delivery__in=[Delivery.SENDING, Delivery.DELIVERED]).update(
-            status_message_id=message_id, status_text=text
-        )
-    Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
+        free = Q(status_message_id=None) & ~Q(delivery__in=[Delivery.SENDING, Delivery.DELIVERED])
+        changes |= {
+            "status_message_id": Case(
+                When(free, then=Value(message_id)), default=F("status_message_id"), output_field=BigIntegerField()
+            ),
+            "status_text": Case(When(free, then=Value(text)), default=F("status_text"), output_field=TextField()),
+        }
+    Generation.objects.filter(pk=pk).update(**changes)
 
 
 def stale_statuses() -> list[StatusEdit]:
