@@ -221,6 +221,18 @@ async def test_nothing_of_a_person_is_left_in_any_table(house: House, render: Fi
     assert entries == [("(erased)", "Rejected")] * 2
 
 
+async def test_what_others_answered_to_a_persons_video_no_longer_quotes_it(house: House, render: Finish) -> None:
+    await make(house, render, "/video a public square", GROUP, user_id=ALICE)
+    group = {"id": GROUP, "type": "supergroup", "title": "Friends"}
+    bob = {"id": BOB, "is_bot": False, "first_name": "Bob"}
+    # Without the message of hers that the video answers.
+    quoted = {key: value for key, value in last(house, GROUP).data.items() if key != "reply_to_message"}
+    await house.inject(base(text="/status", chat=group, reply_to_message=quoted, **{"from": bob}))
+    assert len(await traces("a public square")) == 3
+    await press(house, await wants_everything_gone(house), "Delete everything")
+    assert await traces("a public square") == []
+
+
 async def test_nothing_is_deleted_before_the_button_is_pressed(house: House, render: Finish) -> None:
     await make(house, render, "a red circle")
     question = await wants_everything_gone(house)
