@@ -108,7 +108,7 @@ class Policy(models.Model):
     presets = models.JSONField(default=list, blank=True, help_text="What people may choose; empty: every preset.")
     max_frames = models.PositiveIntegerField(
         default=0,
-        help_text="Frames that people may ask for; 0 for as many as the model can. Most models get worse past about 30.",
+        help_text="Frames that people may ask for; 0 for as many as the model can. Most get worse past about 30.",
     )
     max_steps = models.PositiveIntegerField(
         default=0, help_text="Steps that people may ask for; 0 for as many as the model can."

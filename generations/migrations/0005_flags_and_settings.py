@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='policy',
             name='max_frames',
-            field=models.PositiveIntegerField(default=0, help_text='Frames that people may ask for; 0 for as many as the model can. Most models get worse past about 30.'),
+            field=models.PositiveIntegerField(default=0, help_text='Frames that people may ask for; 0 for as many as the model can. Most get worse past about 30.'),
         ),
         migrations.AddField(
             model_name='policy',
