@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from generations.models import Generation
 from telegram_bot.simulator import Message, Simulator
 
-from .conftest import ALICE, House
+from .conftest import ALICE, Finish, House, jobs
 
 
 def toasts(telegram: Simulator) -> list[str]:
@@ -28,3 +29,12 @@ async def press(
 
 def last(house: House, chat_id: int = ALICE) -> Message:
     return house.telegram.bot_messages(chat_id)[-1]
+
+
+async def video(house: House, render: Finish, prompt: str = "a red circle", chat_id: int = ALICE) -> Generation:
+    """One that arrived."""
+    await house.say(prompt, chat_id, user_id=ALICE)
+    await render()
+    await house.deliver()
+    assert last(house, chat_id).kind == "video"
+    return (await jobs())[-1]

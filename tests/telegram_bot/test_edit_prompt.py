@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from generations.models import Generation
 from telegram_bot import texts
 
 from .conftest import ALICE, BOB, GROUP, Finish, House, change, jobs, set_policy
-from .pressing import last, press
-
-
-async def video(house: House, render: Finish, prompt: str = "a red circle", chat_id: int = ALICE) -> Generation:
-    """One that arrived."""
-    await house.say(prompt, chat_id, user_id=ALICE)
-    await render()
-    await house.deliver()
-    assert last(house, chat_id).kind == "video"
-    return (await jobs())[-1]
+from .pressing import last, press, video
 
 
 async def test_the_button_says_how(house: House, render: Finish) -> None:

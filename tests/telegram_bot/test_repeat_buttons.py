@@ -13,18 +13,9 @@ from telegram_bot import texts
 from telegram_bot.models import ReceivedUpdate
 
 from .conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, job, jobs, set_policy
-from .pressing import labels, last, press, toasts
+from .pressing import labels, last, press, toasts, video
 
 LONG_AGO = timedelta(days=200)
-
-
-async def video(house: House, render: Finish, prompt: str = "a red circle", chat_id: int = ALICE) -> Generation:
-    """One that arrived."""
-    await house.say(prompt, chat_id, user_id=ALICE)
-    await render()
-    await house.deliver()
-    assert last(house, chat_id).kind == "video"
-    return (await jobs())[-1]
 
 
 async def test_a_video_has_its_buttons(house: House, render: Finish) -> None:
