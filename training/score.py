@@ -150,7 +150,7 @@ def chosen_prompts(arguments: argparse.Namespace, world: World) -> list[Caption]
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", type=Path, default=RELEASED, help="model folder")
-    parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--prompts", type=int, default=300)
     parser.add_argument("--seed", type=int, default=SEED)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--held-out", action="store_true", help="phrasings that no training caption used")

@@ -42,7 +42,9 @@ class Budget:
     check_prompts: int = 32
 
 
-SMOKE = Budget(autoencoder=0.2, text=0.1, images=0.15, clips=0.3, clips_per_kind=1, check_prompts=4)
+SMOKE = Budget(autoencoder=0.05, text=0.02, images=0.05, clips=0.05, clips_per_kind=1, check_prompts=1)
+# Four backgrounds would take four times as long to encode.
+SMOKE_WORLD = "black"
 
 
 def train(run: Path, seed: int, budget: Budget, world: World = FULL, start_from: Path | None = None) -> None:
@@ -71,7 +73,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="all stages in under two minutes, to see that they run")
     for stage in ("autoencoder", "text", "images", "clips"):
         parser.add_argument(f"--{stage}-minutes", type=float, default=None)
-    parser.add_argument("--world", choices=WORLDS, default="full", help="what to teach")
+    parser.add_argument("--world", choices=WORLDS, help=f"what to teach: full, or {SMOKE_WORLD} to smoke")
     parser.add_argument("--start-from", type=Path, help="a model folder to go on from")
     arguments = parser.parse_args()
     budget = SMOKE if arguments.smoke else Budget()
@@ -82,7 +84,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     # Tiny activations would otherwise take a slow path through the processor.
     torch.set_flush_denormal(True)
-    train(arguments.run, arguments.seed, budget, WORLDS[arguments.world], arguments.start_from)
+    world = arguments.world or (SMOKE_WORLD if arguments.smoke else "full")
+    train(arguments.run, arguments.seed, budget, WORLDS[world], arguments.start_from)
 
 
 if __name__ == "__main__":

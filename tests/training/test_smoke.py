@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import torch
 from training.export import LIMIT_MB, MEGABYTE, RELEASED, average_state, export
 from training.progress import Stage
 from training.released import load_folder, load_world
-from training.train import Budget, train
+from training.train import SMOKE, SMOKE_WORLD, Budget, train
 from training.world import WORLDS
 
 
@@ -33,15 +35,17 @@ def test_a_finished_stage_has_no_work_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_stages_run_resume_and_export(tmp_path: Path) -> None:
-    budget = Budget(autoencoder=0.05, text=0.02, images=0.05, clips=0.05, clips_per_kind=1, check_prompts=1)
-    train(tmp_path / "run", 1, budget, WORLDS["black"])
-    train(tmp_path / "run", 1, budget, WORLDS["black"])
+def test_the_smoke_command_runs_all_stages_and_its_run_can_be_exported(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "training.train", "--smoke", "--threads", "1", "--run", tmp_path / "run"],
+        check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    train(tmp_path / "run", 1, SMOKE, WORLDS[SMOKE_WORLD])
     assert "clips" in (tmp_path / "run" / "log.txt").read_text()
     assert list((tmp_path / "run").glob("sheet_clips_*.png"))
     size = export(tmp_path / "run", tmp_path / "model", steps=10, guidance=2.0)
     assert size < LIMIT_MB * MEGABYTE
-    assert load_world(tmp_path / "model") == WORLDS["black"]
+    assert load_world(tmp_path / "model") == WORLDS[SMOKE_WORLD]
 
 
 @pytest.mark.slow
