@@ -22,11 +22,11 @@ LIMIT_MB = 15
 
 EXAMPLES = (
     "a red circle moving right",
-    "a blue star spinning on a white background",
-    "a big yellow triangle bouncing on a navy background",
-    "a small green ball rising on gray",
-    "a pink square getting bigger",
-    "an orange star moving left on a gray background",
+    "a blue square growing",
+    "a yellow triangle bouncing",
+    "a green circle falling down",
+    "a purple square moving to the left",
+    "an orange triangle getting smaller",
 )
 DOES = {
     "left": "moves left",
