@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, privacy, settings_menu, texts
+from . import guide, history, job_buttons, language_note, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
@@ -13,9 +13,12 @@ ACTIONS: dict[str, Action] = {
     **guide.ACTIONS,
     **settings_menu.ACTIONS,
     **privacy.ACTIONS,
+    **language_note.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST
+# Those that are done and noted in one transaction: done again, they would find nothing to answer with.
+NOTED = frozenset(language_note.ACTIONS)
 
 
 def act(press: Press) -> Pressed:

@@ -6,15 +6,23 @@ from typing import Any
 
 from django.conf import settings
 from telegram import Bot, Message
-from telegram.ext import Application, CallbackQueryHandler, MessageHandler, filters
+from telegram.ext import Application, CallbackQueryHandler, ChatMemberHandler, MessageHandler, filters
 
 from . import handlers
-from .addressing import command_of, is_private
+from .addressing import command_of, is_addressed, is_private
 from .commands import COMMANDS
 from .consumer import App, report_failure
 from .limiter import FloodLimiter
 
-MESSAGE = filters.UpdateType.MESSAGE
+
+class ViaThisBot(filters.MessageFilter):
+    """One of our own clips, chosen in inline mode: its caption is no new prompt."""
+
+    def filter(self, message: Message) -> bool:
+        return message.via_bot is not None and message.via_bot.id == message.get_bot().id
+
+
+MESSAGE = filters.UpdateType.MESSAGE & ~ViaThisBot()
 PRIVATE = filters.ChatType.PRIVATE
 WORDS = filters.TEXT | filters.CAPTION
 
@@ -30,6 +38,14 @@ class Command(filters.MessageFilter):
         bot: Bot = message.get_bot()
         command = command_of(message, bot)
         return command is not None and (not self.names or command[0] in self.names)
+
+
+class Addressed(filters.MessageFilter):
+    """A mention of the bot, or an answer to it."""
+
+    def filter(self, message: Message) -> bool:
+        bot: Bot = message.get_bot()
+        return is_addressed(message, bot)
 
 
 class ForAnother(filters.MessageFilter):
@@ -66,6 +82,8 @@ def build(token: str = "", *, limiter: FloodLimiter | None = None) -> App:
 def add_handlers(application: App) -> App:
     """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
+    ours = Command("start", "hello", "video", *COMMANDS) | (WORDS & ~ForAnother() & Addressed())
+    add(MessageHandler(MESSAGE & filters.ChatType.GROUPS & ours, handlers.group_door), group=-1)
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
     add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
@@ -74,6 +92,8 @@ def add_handlers(application: App) -> App:
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
     add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
     add(CallbackQueryHandler(handlers.pressed))
+    add(ChatMemberHandler(handlers.membership, ChatMemberHandler.MY_CHAT_MEMBER))
+    # Inline queries: consumer.py, because they are not kept.
     # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
     application.add_error_handler(report_failure)
     return application

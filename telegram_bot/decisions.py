@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
 
-from generations import afterwards, services
+from generations import afterwards, groups, services
 
 from . import commands, outbox, texts
-from .actions import LAST, act
+from .actions import LAST, NOTED, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
 
@@ -27,6 +28,23 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Membership:
+    """The bot was made a member of a group, or removed from it."""
+
+    chat_id: int
+    title: str
+    there: bool
+
+
+@dataclass(frozen=True)
+class GroupOff:
+    """Somebody spoke to the bot in a group from which nothing is taken."""
+
+    chat_id: int
+    title: str
+
+
+@dataclass(frozen=True)
 class Rewording:
     """A prompt that answers one of the bot's messages: perhaps a result, which is to be made in other words."""
 
@@ -36,8 +54,9 @@ class Rewording:
     job: int | None
 
 
-# A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or a move.
-Wish = services.Request | Rewording | Answer | str | Press | Ask | Move
+# A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or what became
+# of a group.
+Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | Membership | GroupOff
 
 
 class Decisions:
@@ -77,6 +96,12 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
             # Those from before it must be there to be moved.
             decided += _submit(asked)
             services.chat_moved(wish.old_id, wish.new_id)
+        elif isinstance(wish, Membership):
+            decided += _submit(asked)
+            moved = services.group_joined if wish.there else services.group_left
+            moved(wish.chat_id, wish.title)
+        elif isinstance(wish, GroupOff):
+            _refuse_group(update_id, wish)
         elif isinstance(wish, Ask):
             if any(request.person.user_id == wish.person.user_id for request in asked.values()):
                 decided += _submit(asked)
@@ -85,11 +110,15 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
             if wish.action in LAST:
                 outbox.decide(decided + _submit(asked))
                 decided = []
-            pressed = presses[wish.query_id] = act(wish)
-            if pressed.announces is not None:
-                decided.append(outbox.Decision(update_id, announces=pressed.announces))
-            elif pressed.shows:
-                decided.append(_decision(update_id, pressed))
+            with transaction.atomic() if wish.action in NOTED else nullcontext():
+                pressed = presses[wish.query_id] = act(wish)
+                told = []
+                if pressed.announces is not None or pressed.shows:
+                    told = [replace(_decision(update_id, pressed), announces=pressed.announces)]
+                if wish.action not in NOTED:
+                    decided += told
+                elif told and not outbox.decide(told):
+                    transaction.set_rollback(True)
         else:
             decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
     outbox.decide(decided + _submit(asked))
@@ -102,12 +131,23 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
         return []
     outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
     asked.clear()
-    return [
-        outbox.Decision(update_id, texts.refusal(outcome))
-        if isinstance(outcome, services.REFUSALS)
-        else outbox.Decision(update_id, announces=outcome.pk)
-        for update_id, outcome in outcomes
-    ]
+    return [_outcome(update_id, outcome) for update_id, outcome in outcomes]
+
+
+def _outcome(update_id: int, outcome: Any) -> outbox.Decision:
+    if isinstance(outcome, services.REFUSALS):
+        return outbox.Decision(update_id, texts.refusal(outcome))
+    if isinstance(outcome, services.Asked):
+        return outbox.Decision(update_id, form=Form(asks=outcome.pk).dump())
+    return outbox.Decision(update_id, announces=outcome.pk)
+
+
+def _refuse_group(update_id: int, wish: GroupOff) -> None:
+    """Said once a day: noted with what is said, or not at all."""
+    with transaction.atomic():
+        first = groups.seen(wish.chat_id, wish.title).refuse()
+        if first and not outbox.decide([outbox.Decision(update_id, texts.group_off())]):
+            transaction.set_rollback(True)
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

@@ -14,6 +14,7 @@ from django.db import close_old_connections
 from telegram import BotCommand
 from telegram.error import TelegramError
 
+from generations import asked
 from generations.sweep import sweep_patiently
 
 from . import application, inbox, lease, texts
@@ -135,6 +136,10 @@ async def work(
         if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 
+    async def tidy() -> None:
+        await sync_to_async(inbox.forget_old)()
+        await sync_to_async(asked.forget_old)()
+
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
             await coroutine
@@ -154,7 +159,7 @@ async def work(
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, hold())),
-        part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
+        part(unless(stop, keep_going(stop, "tidying", tidy, FORGET_SECONDS))),
     )
     await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
     if problems:

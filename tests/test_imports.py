@@ -32,10 +32,14 @@ MAY_IMPORT = {
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
+    "generations.language": set(),
+    "generations.groups": {"generations.models", "generations.prompts"},
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
         "generations.models",
         "generations.limits",
+        "generations.groups",
+        "generations.language",
         "generations.prompts",
         "generations.flags",
         "generations.preferences",
@@ -54,11 +58,13 @@ MAY_IMPORT = {
         "generations.estimates",
     },
     # The sweeper lives in the bot process.
-    "telegram_bot.process": {"telegram_bot", "generations.sweep"},
+    "telegram_bot.process": {"telegram_bot", "generations.sweep", "generations.asked"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
         "generations.services",
+        "generations.groups",
+        "generations.asked",
         "generations.personal",
         "generations.afterwards",
         "generations.erasing",

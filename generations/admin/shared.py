@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import Erasure, Generation, Policy, Requester
+from generations.models import Erasure, Generation, Group, Policy, Requester
 
 STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
     GenerationModelAdmin = ModelAdmin[Generation]
+    GroupModelAdmin = ModelAdmin[Group]
     ErasureModelAdmin = ModelAdmin[Erasure]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
 else:
     RowPaginator = Paginator
     MixedModelAdmin = object
-    RequesterModelAdmin = GenerationModelAdmin = ErasureModelAdmin = PolicyModelAdmin = ModelAdmin
+    RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = PolicyModelAdmin = ModelAdmin
     PolicyModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.
