@@ -68,7 +68,11 @@ def make(person: Person, pk: int, *, translated: bool, deliver_after: datetime) 
             return made
         place = Place(row.chat_id, row.thread_id, row.prompt_message_id, deliver_after)
         translation = row.translation if translated else ""
-        [outcome] = services.submit_all([Request(person, row.prompt, key, place, translation=translation, **row.wish)])
+        wish = row.wish
+        if not Generation.objects.filter(pk=wish["parent_id"]).exists():
+            # An operator may have deleted it meanwhile.
+            wish["parent_id"] = None
+        [outcome] = services.submit_all([Request(person, row.prompt, key, place, translation=translation, **wish)])
         if not isinstance(outcome, Generation):
             raise outcome
         row.delete()

@@ -75,6 +75,7 @@ class Counts:
         """Raise LimitReached for the first rule that stands in the way of one more prompt."""
         own = self._own[requester.pk]
         not_banned(requester)
+        not_paused(self.policy)
         if chat_id in self._groups:
             group_takes_prompts(self._groups[chat_id], self.policy)
             videos_per_day_of_group(self._made_in[chat_id], self._groups[chat_id], self.policy)
@@ -95,6 +96,12 @@ def not_banned(requester: Requester) -> None:
     """A banned person submits nothing."""
     if requester.is_banned:
         raise LimitReached("banned", reason=requester.ban_reason)
+
+
+def not_paused(policy: Policy) -> None:
+    """While an operator has paused the intake nobody submits anything."""
+    if policy.paused:
+        raise LimitReached("paused", reason=policy.pause_notice)
 
 
 def group_takes_prompts(group: Group, policy: Policy) -> None:

@@ -37,7 +37,7 @@ def clips(user_id: int, words: str, before: int | None, most: int) -> list[Gener
     before: only those older than this number. None for a banned person.
     """
     own = Generation.objects.filter(SENDABLE, requester__user_id=user_id, requester__banned_at=None)
-    kept = own.exclude(file_id="").exclude(file_kind="").order_by("-pk")
+    kept = own.exclude(file_id="").exclude(file_kind="").order_by("-pk").only("prompt", "file_id", "file_kind")
     if before is not None:
         kept = kept.filter(pk__lt=before)
     wanted = words.casefold().split()

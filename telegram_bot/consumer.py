@@ -98,6 +98,9 @@ class Consumer:
         except Exception as error:
             # A payload may break PTB's parser in any way; the next update must not wait for it.
             logger.warning("Update %s cannot be read: %s", row.update_id, type(error).__name__)
+            if inbox.is_inline(row):
+                await sync_to_async(inbox.discard)(row)
+                return True
             await sync_to_async(inbox.finish)([row], self.owner, f"cannot be read: {error!r}")
             return True
         if update.inline_query is not None:

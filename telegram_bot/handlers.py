@@ -23,7 +23,11 @@ Context = ContextTypes.DEFAULT_TYPE
 
 async def group_door(update: Update, context: Context) -> None:
     """Before all others: whatever is meant for the bot in a group may be switched off there."""
-    chat = _message(update).chat
+    message = _message(update)
+    chat = message.chat
+    if person_of(message) is None:
+        # Bots are not answered, so they open no door either.
+        raise ApplicationHandlerStop
     if not await sync_to_async(groups.takes_prompts)(chat.id, chat.title or ""):
         _want(update, context, GroupOff(chat.id, chat.title or ""))
         raise ApplicationHandlerStop

@@ -25,6 +25,8 @@ LEASE = timedelta(seconds=120)
 # Telegram repeats nothing that is older than a day.
 KEEP = timedelta(days=7)
 LARGEST_ID = 2**63 - 1
+# Before the person's number.
+INLINE = "inline "
 KINDS_WITH_CHAT = ("message", "edited_message", "channel_post", "edited_channel_post", "my_chat_member")
 
 
@@ -55,7 +57,7 @@ def chat_of(update: Json) -> str:
         if isinstance(content, dict):
             place = content.get("chat") if kind in KINDS_WITH_CHAT else content.get("from")
             if isinstance(place, dict) and isinstance(place.get("id"), int):
-                line = f"inline {place['id']}" if kind == "inline_query" else str(place["id"])
+                line = f"{INLINE}{place['id']}" if kind == "inline_query" else str(place["id"])
                 return line[:64]
     return ""
 
@@ -98,6 +100,10 @@ def finish(rows: Iterable[ReceivedUpdate], owner: str, error: str = "") -> int:
     """Those of them that want no answer are done. Returns how many."""
     now = timezone.now()
     return _mine(rows, owner).update(decided_at=now, handled_at=now, owner="", lease_until=None, error=error[:2000])
+
+
+def is_inline(row: ReceivedUpdate) -> bool:
+    return row.chat.startswith(INLINE)
 
 
 def discard(row: ReceivedUpdate) -> None:

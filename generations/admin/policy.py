@@ -77,6 +77,9 @@ class PolicyForm(PolicyModelForm):
             "groups_enabled",
             "group_daily_limit",
             "language_note",
+            "paused",
+            "pause_notice",
+            "operators_chat_id",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -120,6 +123,8 @@ class PolicyAdmin(PolicyModelAdmin):
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
         ("Groups", {"fields": ["groups_enabled", "group_daily_limit"]}),
         ("Language", {"fields": ["language_note"]}),
+        ("Pause", {"fields": ["paused", "pause_notice"]}),
+        ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
 

@@ -114,6 +114,12 @@ def ask_inline(world: World, user_id: int, query: str, offset: str = "") -> Json
         return {"inline_query": payload}
 
 
+def allow_inline(world: World) -> None:
+    """BotFather's switch for inline mode. A bot learns it from getMe."""
+    with world.bell.changing():
+        world.inline_mode = True
+
+
 def promote(world: World, chat_id: int, user_id: int) -> None:
     """Someone becomes an administrator of a group."""
     with world.bell.changing():

@@ -124,8 +124,7 @@ class Simulator:
 
     def allow_inline(self) -> None:
         """Switch inline mode on, as BotFather does. A bot learns it from getMe."""
-        with self.world.bell.changing():
-            self.world.inline_mode = True
+        people.allow_inline(self.world)
 
     def promote(self, chat_id: int, user_id: int) -> None:
         """Make someone an administrator of a group."""

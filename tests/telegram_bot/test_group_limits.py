@@ -78,6 +78,13 @@ async def test_a_group_that_is_switched_off_is_told_so_once_a_day(house: House, 
     assert (await house.say("/video a cat", OTHER, user_id=ALICE))[-1].text == (OFF if everywhere else "Queued, 2 of 2")
 
 
+async def test_another_bot_opens_no_door(house: House) -> None:
+    bot = {"id": 5, "is_bot": True, "first_name": "Other"}
+    await house.inject(base(text="/video a cat", chat=CHAT, **{"from": bot}))
+    assert (await jobs(), words(house)) == ([], [])
+    assert not await sync_to_async(Group.objects.exists)()
+
+
 async def test_what_was_made_before_a_group_was_switched_off_can_still_be_deleted_but_not_repeated(
     house: House, render: Finish
 ) -> None:

@@ -146,6 +146,11 @@ async def test_nothing_of_what_was_typed_is_kept(inline: House, render: Finish) 
     assert "secret" not in str(await sync_to_async(personal_updates.of_person)(ALICE))
 
 
+async def test_a_query_that_nobody_can_read_is_not_kept_either(inline: House) -> None:
+    await inline.inject({"update_id": 5, "inline_query": {"id": "1", "from": {"id": ALICE}, "query": "secret"}})
+    assert await updates() == []
+
+
 async def test_what_was_typed_while_the_bot_was_away_is_dropped(inline: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consumer, "QUERY_LASTS", timedelta())
     update = inline.telegram.ask_inline(ALICE, "old")

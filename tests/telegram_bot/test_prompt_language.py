@@ -146,6 +146,10 @@ async def test_the_question_stands_in_its_topic(house: House) -> None:
     assert note.data["message_thread_id"] == topic
     await press(house, note, "Make it anyway", chat_id=-3001)
     assert (await jobs())[0].thread_id == topic
+    await set_policy(groups_enabled=False)
+    await house.say("/video a cat", -3001, user_id=ALICE, thread_id=topic)
+    off = last(house, -3001)
+    assert (off.text, off.data["message_thread_id"]) == (texts.group_off(), topic)
 
 
 async def test_an_administrator_answers_for_a_group_that_wrote_under_its_own_name(house: House) -> None:
@@ -161,11 +165,16 @@ async def test_other_words_for_a_video_keep_its_settings_when_they_are_asked_abo
     house: House, render: Finish
 ) -> None:
     first = await video(house, render, "a red circle --steps 21 --seed 7")
-    note = await question(house, "синий круг", reply_to=last(house).id)
-    await press(house, note, "Make it anyway")
+    shown = last(house).id
+    await press(house, await question(house, "синий круг", reply_to=shown), "Make it anyway")
     second = (await jobs())[-1]
     assert second.spec() == replace(first.spec(), prompt="синий круг")
     assert second.parent_id == first.pk
+    note = await question(house, "круг", reply_to=shown)
+    await sync_to_async(Generation.objects.filter(pk=first.pk).delete)()
+    await press(house, note, "Make it anyway")
+    third = (await jobs())[-1]
+    assert (third.prompt, third.steps, third.seed, third.parent_id) == ("круг", 21, 7, None)
 
 
 async def test_several_results_are_made_of_it_when_several_were_asked_for(house: House) -> None:

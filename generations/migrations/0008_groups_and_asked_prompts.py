@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generations', '0006_erasure'),
+        ('generations', '0007_operators'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
