@@ -76,6 +76,9 @@ class PolicyForm(PolicyModelForm):
             "quiet_from",
             "quiet_until",
             "reactions",
+            "paused",
+            "pause_notice",
+            "operators_chat_id",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -120,6 +123,8 @@ class PolicyAdmin(PolicyModelAdmin):
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
         ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),
+        ("Pause", {"fields": ["paused", "pause_notice"]}),
+        ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
 

@@ -31,6 +31,8 @@ POLICY = {
     "quiet_from": "",
     "quiet_until": "",
     "reactions": "",
+    "pause_notice": "",
+    "operators_chat_id": "",
 }
 
 

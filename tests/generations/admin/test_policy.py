@@ -33,6 +33,8 @@ def values(**changes: Any) -> dict[str, Any]:
         "quiet_from": "",
         "quiet_until": "",
         "reactions": "",
+        "pause_notice": "",
+        "operators_chat_id": "",
     }
     return shown | changes
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from generations import services, styles
+from generations import migrations, services, styles
 from generations.admin.styles import StyleForm
 from generations.models import Generation, Style
 from tests.generations.admin.test_levers import address, rerun_values
@@ -58,7 +59,8 @@ def test_a_style_that_cannot_work_is_refused(page: Client, wrong: dict[str, Any]
 
 
 def test_the_shipped_styles_are_sound_and_off() -> None:
-    migration = import_module("generations.migrations.0007_manners_and_styles")
+    [file] = Path(migrations.__file__).parent.glob("*_manners_and_styles.py")
+    migration = import_module(f"{migrations.__name__}.{file.stem}")
     fields = ("name", "label", "words", "negative")
     forms = [StyleForm({**dict(zip(fields, style, strict=True)), "position": 0}) for style in migration.STYLES]
     assert [form.errors for form in forms if not form.is_valid()] == []

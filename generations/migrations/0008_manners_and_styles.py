@@ -23,7 +23,7 @@ def ship(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generations', '0006_erasure'),
+        ('generations', '0007_operators'),
     ]
 
     operations = [
