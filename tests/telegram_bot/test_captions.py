@@ -86,5 +86,5 @@ async def test_the_licence_is_told_once_per_person_and_model(house: House, rende
     ]
     # Shown again from the history it is not news.
     list_of_videos = (await house.say("/history"))[-1]
-    await press(house, list_of_videos, list_of_videos.buttons[-1][0]["text"])
-    assert house.telegram.bot_messages(ALICE)[-1].text.endswith(" · one")
+    await press(house, list_of_videos, list_of_videos.buttons[0][0]["text"])
+    assert house.telegram.bot_messages(ALICE)[-1].text.endswith(" · two")
