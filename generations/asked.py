@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from generations import flags, language, prompts, services
+from generations import flags, language, prompts, services, styles
 from generations.models import AskedPrompt, Generation
 from generations.services import Person, Place, Request
 
@@ -68,7 +68,9 @@ def make(person: Person, pk: int, *, translated: bool, deliver_after: datetime) 
             return made
         place = Place(row.chat_id, row.thread_id, row.prompt_message_id, deliver_after)
         translation = row.translation if translated else ""
-        wish = row.wish
+        wish = dict(row.wish)
+        if wish["styling"] is not None:
+            wish["styling"] = styles.Styling(**wish["styling"])
         if not Generation.objects.filter(pk=wish["parent_id"]).exists():
             # An operator may have deleted it meanwhile.
             wish["parent_id"] = None

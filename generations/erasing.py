@@ -81,8 +81,9 @@ def _messages(user_id: int) -> Messages:
         if chat_id is not None:
             found[chat_id] |= {number for number in numbers if number is not None}
     asked = AskedPrompt.objects.filter(requester__user_id=user_id).exclude(chat_id=user_id)
-    for chat_id, number in asked.exclude(prompt_message_id=None).values_list("chat_id", "prompt_message_id"):
-        found[chat_id].add(number)
+    for chat_id, number in asked.values_list("chat_id", "prompt_message_id"):
+        if number is not None:
+            found[chat_id].add(number)
     return found
 
 

@@ -76,9 +76,10 @@ class Counts:
         own = self._own[requester.pk]
         not_banned(requester)
         not_paused(self.policy)
-        if chat_id in self._groups:
-            group_takes_prompts(self._groups[chat_id], self.policy)
-            videos_per_day_of_group(self._made_in[chat_id], self._groups[chat_id], self.policy)
+        group = self._groups.get(chat_id) if chat_id is not None else None
+        if group is not None:
+            group_takes_prompts(group, self.policy)
+            videos_per_day_of_group(self._made_in[chat_id], group, self.policy)
         videos_per_day(own, self.policy)
         waiting_at_once(own, self.policy)
         whole_queue(self._unfinished, self.policy)

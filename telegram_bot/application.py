@@ -25,6 +25,8 @@ class ViaThisBot(filters.MessageFilter):
 MESSAGE = filters.UpdateType.MESSAGE & ~ViaThisBot()
 PRIVATE = filters.ChatType.PRIVATE
 WORDS = filters.TEXT | filters.CAPTION
+# What Telegram says in somebody's name: nobody wrote it, and nobody waits for an answer.
+SERVICE = filters.StatusUpdate.ALL | filters.SUCCESSFUL_PAYMENT | filters.BOOST_ADDED | filters.PASSPORT_DATA
 
 
 class Command(filters.MessageFilter):
@@ -90,10 +92,11 @@ def add_handlers(application: App) -> App:
     add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
-    add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
+    add(MessageHandler(MESSAGE & PRIVATE & ~SERVICE, handlers.no_text))
+    add(MessageHandler(filters.UpdateType.EDITED_MESSAGE & WORDS, handlers.edited))
     add(CallbackQueryHandler(handlers.pressed))
     add(ChatMemberHandler(handlers.membership, ChatMemberHandler.MY_CHAT_MEMBER))
     # Inline queries: consumer.py, because they are not kept.
-    # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
+    # Everything else gets no answer: channel posts, service messages, votes, other bots' commands.
     application.add_error_handler(report_failure)
     return application

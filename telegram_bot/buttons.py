@@ -135,6 +135,8 @@ class Form:
     forgets: bool = False
     # The words and buttons are those of language_note.py for this prompt, made when its turn to be sent comes.
     asks: int | None = None
+    # The rule of a refusal, of which one a minute is enough: see notices.py.
+    refusal: str = ""
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
@@ -164,4 +166,5 @@ class Form:
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
         media = Media(**kept["media"]) if kept["media"] else None
-        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False), kept.get("asks"))
+        more = {name: kept[name] for name in ("also", "forgets", "asks", "refusal") if name in kept}
+        return cls(kept["do"], keyboard, media, **more)

@@ -9,11 +9,13 @@ from typing import Any
 from django.db import transaction
 
 from generations import afterwards, groups, services
+from generations.limits import LimitReached
 
-from . import commands, outbox, texts
+from . import commands, edits, inbox, outbox, texts
 from .actions import LAST, NOTED, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
+from .edits import Edit
 
 # Under this name in the application's bot_data.
 DECISIONS = "decisions"
@@ -54,9 +56,16 @@ class Rewording:
     job: int | None
 
 
-# A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or what became
-# of a group.
-Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | Membership | GroupOff
+@dataclass(frozen=True)
+class AlbumPart:
+    """A picture of several that were sent together."""
+
+    chat: str
+    album: str
+
+
+# What can be asked for: to submit a prompt, to say something, to do what a button says, and so on.
+Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | AlbumPart | Edit | Membership | GroupOff
 
 
 class Decisions:
@@ -102,10 +111,13 @@ def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
             moved(wish.chat_id, wish.title)
         elif isinstance(wish, GroupOff):
             _refuse_group(update_id, wish)
-        elif isinstance(wish, Ask):
+        elif isinstance(wish, AlbumPart):
+            if inbox.speaks_for_album(update_id, wish.chat, wish.album):
+                decided.append(_decision(update_id, Answer(texts.send_text())))
+        elif isinstance(wish, Ask | Edit):
             if any(request.person.user_id == wish.person.user_id for request in asked.values()):
                 decided += _submit(asked)
-            decided += _answer(update_id, wish)
+            decided += _answer(update_id, wish) if isinstance(wish, Ask) else _explain(update_id, wish)
         elif isinstance(wish, Press):
             if wish.action in LAST:
                 outbox.decide(decided + _submit(asked))
@@ -136,7 +148,7 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
 
 def _outcome(update_id: int, outcome: Any) -> outbox.Decision:
     if isinstance(outcome, services.REFUSALS):
-        return outbox.Decision(update_id, texts.refusal(outcome))
+        return _refused(update_id, outcome)
     if isinstance(outcome, services.Asked):
         return outbox.Decision(update_id, form=Form(asks=outcome.pk).dump())
     return outbox.Decision(update_id, announces=outcome.pk)
@@ -150,6 +162,11 @@ def _refuse_group(update_id: int, wish: GroupOff) -> None:
             transaction.set_rollback(True)
 
 
+def _refused(update_id: int, refusal: Exception) -> outbox.Decision:
+    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
+    return outbox.Decision(update_id, texts.refusal(refusal), form=Form(refusal=rule).dump())
+
+
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
     """What is still to be noted: what a command changed is noted with it, and repeated it changes no more."""
     if ask.command not in commands.CHANGES:
@@ -158,6 +175,11 @@ def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
         if not outbox.decide([_told(update_id, commands.answer(ask))]):
             transaction.set_rollback(True)
     return []
+
+
+def _explain(update_id: int, edit: Edit) -> list[outbox.Decision]:
+    answer = edits.answer(edit)
+    return [] if answer is None else [_decision(update_id, answer)]
 
 
 def _told(update_id: int, told: commands.Told) -> outbox.Decision:

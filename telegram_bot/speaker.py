@@ -25,7 +25,9 @@ from .buttons import Form, Pressed
 from .captions import shorten
 from .delivery import keyboards, rows
 from .errors import Next, sort
+from .notices import Notices
 from .outbox import Run
+from .reactions import Reactions
 from .sending import chat_lost
 from .utterance import Utterance
 
@@ -52,6 +54,8 @@ class Speaker:
         self._busy: dict[str, asyncio.Task[None]] = {}
         # Besides toasts, other answers that wait in no line.
         self._toasts: set[asyncio.Task[None]] = set()
+        self._notices = Notices()
+        self.reactions = Reactions(bot)
 
     async def tick(self) -> int:
         """Begin all answers that may begin. Returns how many are under way."""
@@ -88,6 +92,7 @@ class Speaker:
         tasks = [*self._busy.values(), *self._toasts]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
+        self.reactions.stop()
         for task in tasks:
             task.cancel()
 
@@ -121,7 +126,7 @@ class Speaker:
             await asyncio.sleep(PAUSE_AFTER_ERROR)
 
     async def _say(self, run: Run) -> None:
-        row = run.last
+        row, earlier = run.last, self._notices.earlier(run)
         text, form = texts.for_several(row.answer, len(run.rows)), Form.load(row.form)
         if row.announces is not None:
             text, form = (
@@ -152,11 +157,15 @@ class Speaker:
             return
         sent_id, problem, began = None, "", timezone.now()
         try:
-            sent_id = await utterance.say()
+            if earlier is not None:
+                more = texts.for_several(row.answer, earlier.messages + len(run.rows))
+                earlier = earlier if await utterance.rewrite(earlier.message_id, more) else None
+            sent_id = await utterance.say() if earlier is None else earlier.message_id
         except TelegramError as error:
             verdict = sort(error)
             problem = f"{verdict.next.name}: {verdict.reason}"
-            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if form.do != "send" else set())
+            repeatable = form.do != "send" or earlier is not None
+            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if repeatable else set())
             if verdict.next in again and patient:
                 await sync_to_async(run.later)(verdict.wait or RETRY_SECONDS, problem)
                 return
@@ -164,7 +173,10 @@ class Speaker:
             logger.warning("Chat %s was not answered: %s", place.chat_id, verdict.reason)
             if verdict.next is Next.UNREACHABLE:
                 await chat_lost(place.chat_id, verdict, since=began)
+        self._notices.said(run, sent_id, earlier)
         if row.announces is not None:
             edited_id = place.prompt_message_id if form.do == "edit" and not problem else None
             await sync_to_async(rows.announced)(row.announces, sent_id or edited_id, text)
+            if update.message is not None and sent_id is not None:
+                self.reactions.accepted(update.message.chat.id, update.message.message_id)
         await sync_to_async(run.said)(problem)

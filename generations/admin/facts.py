@@ -21,6 +21,7 @@ FIELDSETS: Any = [
                 ("size", "frames", "fps"),
                 "translated_prompt",
                 "negative_prompt",
+                ("style", "style_words", "style_negative"),
                 "ignored_text",
                 ("model_name", "model_licence"),
             ]

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 RUSSIAN = "красный круг"
 NOTE = (
     "The model understands English only, and this is in another script: the video would hardly show what you mean. "
-    "Nothing is queued yet. You can write it in English, or have the video made anyway."
+    "Nothing is queued yet. You can send it in English instead, or have the video made anyway."
 )
 TRANSLATED = (
     "The model understands English only. In English, your prompt would be:\n\na red circle\n\n"

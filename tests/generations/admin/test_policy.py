@@ -34,6 +34,9 @@ def values(**changes: Any) -> dict[str, Any]:
         "groups_enabled": "on",
         "group_daily_limit": 0,
         "language_note": "on",
+        "quiet_from": "",
+        "quiet_until": "",
+        "reactions": "",
         "pause_notice": "",
         "operators_chat_id": "",
     }
