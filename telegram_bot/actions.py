@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, privacy, settings_menu, texts
+from . import guide, history, job_buttons, ops, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
@@ -13,6 +13,7 @@ ACTIONS: dict[str, Action] = {
     **guide.ACTIONS,
     **settings_menu.ACTIONS,
     **privacy.ACTIONS,
+    **ops.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST
