@@ -95,6 +95,8 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "delete_me": delete_me,
     "ops": ops,
 }
+# Those that no list shows.
+FOR_OPERATORS = {"ops"}
 # Those that change something: done and noted in one transaction, so that none is done twice.
 CHANGES = {"again", "cancel"}
 

@@ -62,7 +62,6 @@ MAY_IMPORT = {
         "generations.overview",
         "t2vsite.health",
     },
-    "telegram_bot.operators": {"telegram_bot", "generations.models"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
