@@ -10,7 +10,7 @@ from telegram.ext import Application, CallbackQueryHandler, ChatMemberHandler, M
 
 from . import handlers
 from .addressing import command_of, is_addressed, is_private
-from .commands import COMMANDS
+from .commands import COMMANDS, FOR_OPERATORS
 from .consumer import App, report_failure
 from .limiter import FloodLimiter
 
@@ -84,7 +84,8 @@ def build(token: str = "", *, limiter: FloodLimiter | None = None) -> App:
 def add_handlers(application: App) -> App:
     """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
-    ours = Command("start", "hello", "video", *COMMANDS) | (WORDS & ~ForAnother() & Addressed())
+    # Operators look after the bot wherever they are.
+    ours = Command("start", "hello", "video", *(COMMANDS.keys() - FOR_OPERATORS)) | (WORDS & ~ForAnother() & Addressed())
     add(MessageHandler(MESSAGE & filters.ChatType.GROUPS & ours, handlers.group_door), group=-1)
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
     add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
