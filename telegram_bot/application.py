@@ -85,8 +85,9 @@ def add_handlers(application: App) -> App:
     """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
     # Operators look after the bot wherever they are.
-    ours = Command("start", "hello", "video", *(COMMANDS.keys() - FOR_OPERATORS)) | (WORDS & ~ForAnother() & Addressed())
-    add(MessageHandler(MESSAGE & filters.ChatType.GROUPS & ours, handlers.group_door), group=-1)
+    ours = Command("start", "hello", "video", *(COMMANDS.keys() - FOR_OPERATORS))
+    spoken_to = MESSAGE & filters.ChatType.GROUPS & (ours | (WORDS & ~ForAnother() & Addressed()))
+    add(MessageHandler(spoken_to, handlers.group_door), group=-1)
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
     add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
