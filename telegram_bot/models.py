@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 UNDECIDED = models.Q(decided_at__isnull=True)
 UNSAID = models.Q(decided_at__isnull=False, handled_at__isnull=True)
@@ -62,3 +63,40 @@ class PollingLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner} polls for bot {self.bot_id}"
+
+
+class Notice(models.Model):
+    """What the bot says in a chat by itself, not as an answer: sent once, then edited as its words change.
+
+    due until the chat shows it as it is here. One that was begun and never came back may have arrived: it has
+    sending_at and no message_id, and is left alone.
+    """
+
+    # What it is about, by which it is found again; one message per chat.
+    topic = models.CharField(max_length=100)
+    chat_id = models.BigIntegerField()
+    # The person that it speaks of, who may want it gone.
+    about = models.BigIntegerField(null=True, blank=True)
+    text = models.TextField()
+    # Its buttons. JSON in ASCII as buttons.Form makes it, or empty.
+    form = models.TextField(blank=True)
+    # Counts the changes of its words.
+    version = models.PositiveIntegerField(default=1)
+    changed_at = models.DateTimeField(default=timezone.now)
+    due = models.BooleanField(default=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # Set just before it goes out.
+    sending_at = models.DateTimeField(null=True, blank=True)
+    message_id = models.BigIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["topic", "chat_id"], name="one_notice_per_topic_and_chat")]
+        indexes = [
+            models.Index(fields=["id"], name="notice_due", condition=models.Q(due=True)),
+            models.Index(fields=["about"], name="notice_about", condition=models.Q(about__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"notice {self.topic}"

@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, texts
+from . import application, inbox, lease, notices, texts
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 HANDLE_SECONDS = 0.5
 DELIVER_SECONDS = 1.0
+NOTICE_SECONDS = 1.0
 SWEEP_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
 # After a failure that is not Telegram's, most likely the database's.
@@ -123,10 +124,11 @@ async def work(
 ) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
-    speaker = consumer.speaker
+    speaker, herald = consumer.speaker, notices.Herald(bot.bot)
     # With the lease ours, whoever held these is dead.
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
+    await sync_to_async(notices.close_unknown)()
     problems: list[Exception] = []
 
     async def put_right() -> None:
@@ -135,6 +137,10 @@ async def work(
         if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 
+    def tidy_up() -> None:
+        inbox.forget_old()
+        notices.forget_old()
+
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
             await coroutine
@@ -142,7 +148,7 @@ async def work(
             problems.append(error)
         finally:
             stop.set()
-            for wake in (consumer.wake, speaker.wake, courier.wake):
+            for wake in (consumer.wake, speaker.wake, courier.wake, herald.wake):
                 wake.set()
 
     logger.info("The bot @%s is running.", bot.bot.username)
@@ -152,11 +158,12 @@ async def work(
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
+        part(keep_going(stop, "notices", herald.tick, NOTICE_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, hold())),
-        part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
+        part(unless(stop, keep_going(stop, "tidying", sync_to_async(tidy_up), FORGET_SECONDS))),
     )
-    await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
+    await asyncio.gather(*(each.finish(GRACE_SECONDS) for each in (speaker, courier, herald)))
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")

@@ -336,6 +336,11 @@ def everything_deleted() -> str:
     )
 
 
+def notice_withdrawn() -> str:
+    """What is left, in an operators' chat, of a message about somebody who is erased."""
+    return _("This was about somebody who has deleted everything.")
+
+
 def everything_kept() -> str:
     return _("Nothing was deleted.")
 
