@@ -65,7 +65,7 @@ class PollingLease(models.Model):
         return f"{self.owner} polls for bot {self.bot_id}"
 
 
-class Notice(models.Model):
+class Bulletin(models.Model):
     """What the bot says in a chat by itself, not as an answer: sent once, then edited as its words change.
 
     due until the chat shows it as it is here. One that was begun and never came back may have arrived: it has
@@ -92,11 +92,11 @@ class Notice(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["topic", "chat_id"], name="one_notice_per_topic_and_chat")]
+        constraints = [models.UniqueConstraint(fields=["topic", "chat_id"], name="one_bulletin_per_topic_and_chat")]
         indexes = [
-            models.Index(fields=["id"], name="notice_due", condition=models.Q(due=True)),
-            models.Index(fields=["about"], name="notice_about", condition=models.Q(about__isnull=False)),
+            models.Index(fields=["id"], name="bulletin_due", condition=models.Q(due=True)),
+            models.Index(fields=["about"], name="bulletin_about", condition=models.Q(about__isnull=False)),
         ]
 
     def __str__(self) -> str:
-        return f"notice {self.topic}"
+        return f"bulletin {self.topic}"

@@ -6,7 +6,7 @@ from telegram.constants import FileSizeLimit
 
 from generations import erasing, exporting, services
 
-from . import inbox, notices, personal_updates, texts
+from . import inbox, bulletins, personal_updates, texts
 from .asking import Ask
 from .buttons import Action, Answer, Button, Media, Press, Pressed, callback
 
@@ -28,7 +28,7 @@ def export_me(ask: Ask) -> Answer | str:
 
 def package(user_id: int) -> exporting.Package:
     """Raises OSError while the storage does not answer."""
-    more = {"messages": personal_updates.of_person(user_id), "notices": notices.of_person(user_id)}
+    more = {"messages": personal_updates.of_person(user_id), "bulletins": bulletins.of_person(user_id)}
     return exporting.package(user_id, MAX_BYTES, more)
 
 

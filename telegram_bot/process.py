@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, notices, texts
+from . import application, inbox, lease, bulletins, texts
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 HANDLE_SECONDS = 0.5
 DELIVER_SECONDS = 1.0
-NOTICE_SECONDS = 1.0
+BULLETIN_SECONDS = 1.0
 SWEEP_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
 # After a failure that is not Telegram's, most likely the database's.
@@ -124,11 +124,11 @@ async def work(
 ) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
-    speaker, herald = consumer.speaker, notices.Herald(bot.bot)
+    speaker, herald = consumer.speaker, bulletins.Herald(bot.bot)
     # With the lease ours, whoever held these is dead.
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
-    await sync_to_async(notices.close_unknown)()
+    await sync_to_async(bulletins.close_unknown)()
     problems: list[Exception] = []
 
     async def put_right() -> None:
@@ -139,7 +139,7 @@ async def work(
 
     def tidy_up() -> None:
         inbox.forget_old()
-        notices.forget_old()
+        bulletins.forget_old()
 
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
@@ -158,7 +158,7 @@ async def work(
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
-        part(keep_going(stop, "notices", herald.tick, NOTICE_SECONDS, herald.wake)),
+        part(keep_going(stop, "bulletins", herald.tick, BULLETIN_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, hold())),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(tidy_up), FORGET_SECONDS))),

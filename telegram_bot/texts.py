@@ -336,7 +336,7 @@ def everything_deleted() -> str:
     )
 
 
-def notice_withdrawn() -> str:
+def bulletin_withdrawn() -> str:
     """What is left, in an operators' chat, of a message about somebody who is erased."""
     return _("This was about somebody who has deleted everything.")
 

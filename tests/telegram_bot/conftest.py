@@ -23,7 +23,7 @@ from telegram_bot.consumer import Consumer
 from telegram_bot.delivery import Courier
 from telegram_bot.limiter import FloodLimiter
 from telegram_bot.models import ReceivedUpdate
-from telegram_bot.notices import Herald
+from telegram_bot.bulletins import Herald
 from telegram_bot.simulator import Message, Simulator
 
 ALICE = 1001

@@ -9,15 +9,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from telegram_bot import notices
+from telegram_bot import bulletins
 from telegram_bot.buttons import Button
-from telegram_bot.models import Notice
+from telegram_bot.models import Bulletin
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House
 from tests.telegram_bot.pressing import labels
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
-tell, retell = sync_to_async(notices.tell), sync_to_async(notices.retell)
+tell, retell = sync_to_async(bulletins.tell), sync_to_async(bulletins.retell)
 BUTTONS = [[Button("Approve", "admit:1")]]
 
 
@@ -26,13 +26,13 @@ def said(house: House, chat_id: int = ALICE) -> list[str]:
 
 
 @sync_to_async
-def notice() -> Notice:
-    return Notice.objects.get()
+def bulletin() -> Bulletin:
+    return Bulletin.objects.get()
 
 
 @sync_to_async
 def wait_is_over() -> None:
-    Notice.objects.update(not_before=timezone.now() - timedelta(seconds=1))
+    Bulletin.objects.update(not_before=timezone.now() - timedelta(seconds=1))
 
 
 async def test_a_notice_goes_out_once_in_each_chat_with_its_buttons(house: House) -> None:
@@ -50,7 +50,7 @@ async def test_other_words_are_edited_into_every_message(house: House) -> None:
         await tell("access:1", chat_id, "Bob asks.", BUTTONS)
     await house.notify()
     assert await retell("access:1", "Olga said yes.") == 2
-    house.herald = notices.Herald(house.application.bot)
+    house.herald = bulletins.Herald(house.application.bot)
     await house.notify()
     for chat_id in (ALICE, GROUP):
         [message] = house.telegram.bot_messages(chat_id)
@@ -69,27 +69,27 @@ async def test_one_that_telegram_did_not_take_is_sent_later(house: House) -> Non
     house.telegram.fail("sendMessage", retry_after=1)
     await tell("access:1", ALICE, "Bob asks.")
     await house.notify()
-    assert (said(house), (await notice()).due) == ([], True)
+    assert (said(house), (await bulletin()).due) == ([], True)
     house.herald.bot.rate_limiter._paused_until.clear()  # type: ignore[union-attr]
     await wait_is_over()
     await house.notify()
-    assert (said(house), (await notice()).due) == (["Bob asks."], False)
+    assert (said(house), (await bulletin()).due) == (["Bob asks."], False)
 
 
 async def test_one_that_may_have_arrived_is_not_sent_again(house: House) -> None:
     house.telegram.fail("sendMessage", "drop")
     await tell("access:1", ALICE, "Bob asks.")
     await house.notify()
-    assert (await notice()).error.startswith("UNKNOWN")
-    assert not (await notice()).due
+    assert (await bulletin()).error.startswith("UNKNOWN")
+    assert not (await bulletin()).due
 
 
 async def test_a_bot_that_died_while_sending_does_not_send_it_twice(house: House) -> None:
     await tell("access:1", ALICE, "Bob asks.")
-    await sync_to_async(Notice.objects.update)(sending_at=timezone.now())
+    await sync_to_async(Bulletin.objects.update)(sending_at=timezone.now())
     await house.notify()
     assert said(house) == []
-    assert await sync_to_async(notices.close_unknown)() == 1
+    assert await sync_to_async(bulletins.close_unknown)() == 1
 
 
 async def test_a_person_who_has_blocked_the_bot_holds_up_nobody(house: House) -> None:
@@ -98,7 +98,7 @@ async def test_a_person_who_has_blocked_the_bot_holds_up_nobody(house: House) ->
     await tell("access:1", GROUP, "Bob asks.")
     await house.notify()
     assert (said(house), said(house, GROUP)) == ([], ["Bob asks."])
-    assert not await sync_to_async(Notice.objects.filter(due=True).exists)()
+    assert not await sync_to_async(Bulletin.objects.filter(due=True).exists)()
 
 
 async def test_a_group_that_moves_on_is_told_at_its_new_place(house: House) -> None:
@@ -115,7 +115,7 @@ async def test_nothing_is_left_of_what_was_said_of_a_person_who_is_erased(house:
     await tell("access:1", GROUP, "Bob asks.", BUTTONS, about=BOB)
     await tell("outcome:1", BOB, "You have access.", about=BOB)
     await house.notify()
-    await sync_to_async(notices.forget)(BOB)
+    await sync_to_async(bulletins.forget)(BOB)
     await house.notify()
     [message] = house.telegram.bot_messages(GROUP)
     assert (message.text, message.buttons) == ("This was about somebody who has deleted everything.", [])
@@ -126,11 +126,11 @@ async def test_old_ones_are_forgotten_but_not_those_that_still_have_buttons(hous
     await tell("access:1", ALICE, "Bob asks.", BUTTONS)
     await tell("outcome:1", BOB, "You have access.")
     await house.notify()
-    await sync_to_async(Notice.objects.update)(changed_at=timezone.now() - timedelta(days=31))
-    assert await sync_to_async(notices.forget_old)() == 1
-    assert (await notice()).topic == "access:1"
+    await sync_to_async(Bulletin.objects.update)(changed_at=timezone.now() - timedelta(days=31))
+    assert await sync_to_async(bulletins.forget_old)() == 1
+    assert (await bulletin()).topic == "access:1"
 
 
 @sync_to_async
 def kept() -> list[tuple[Any, str]]:
-    return list(Notice.objects.values_list("about", "text"))
+    return list(Bulletin.objects.values_list("about", "text"))

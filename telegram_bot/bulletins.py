@@ -24,7 +24,7 @@ from . import texts
 from .buttons import Form, Keyboard, markup
 from .captions import shorten
 from .errors import Next, sort
-from .models import Notice
+from .models import Bulletin
 from .sending import Target, chat_lost, send
 
 logger = logging.getLogger(__name__)
@@ -43,43 +43,43 @@ NOT_SENT = {Next.WAIT, Next.NOT_SENT, Next.STOP}
 def tell(topic: str, chat_id: int, text: str, keyboard: Keyboard | None = None, *, about: int | None = None) -> bool:
     """Send it to this chat, once per topic. False when that was wanted before."""
     words = {"text": text, "form": Form(keyboard=keyboard).dump(), "about": about}
-    return Notice.objects.get_or_create(topic=topic, chat_id=chat_id, defaults=words)[1]
+    return Bulletin.objects.get_or_create(topic=topic, chat_id=chat_id, defaults=words)[1]
 
 
 def retell(topic: str, text: str, keyboard: Keyboard | None = None) -> int:
     """Other words and buttons, in every chat that was told of the topic. Returns how many there are."""
-    return _change(Notice.objects.filter(topic=topic), text=text, form=Form(keyboard=keyboard).dump())
+    return _change(Bulletin.objects.filter(topic=topic), text=text, form=Form(keyboard=keyboard).dump())
 
 
 def of_person(user_id: int) -> list[dict[str, Any]]:
     """What was said to or of a person, the oldest first."""
-    return [{"at": notice.changed_at, "text": notice.text} for notice in _of(user_id).order_by("pk")]
+    return [{"at": bulletin.changed_at, "text": bulletin.text} for bulletin in _of(user_id).order_by("pk")]
 
 
 def forget(user_id: int) -> int:
     """Nothing is left of what was said to or of this person, also in the operators' chats. Returns how many."""
     told = _of(user_id).exclude(chat_id=user_id).filter(message_id__isnull=False)
-    withdrawn = _change(told, text=texts.notice_withdrawn(), form="", about=None)
+    withdrawn = _change(told, text=texts.bulletin_withdrawn(), form="", about=None)
     return withdrawn + _of(user_id).delete()[0]
 
 
 def close_unknown() -> int:
     """For the one bot process, at its start: whoever was sending these is dead. They may have arrived."""
-    begun = Notice.objects.filter(due=True, sending_at__isnull=False, message_id__isnull=True)
+    begun = Bulletin.objects.filter(due=True, sending_at__isnull=False, message_id__isnull=True)
     return begun.update(due=False, error="nobody knows whether it was sent")
 
 
 def forget_old() -> int:
-    over = Notice.objects.filter(due=False, form="", changed_at__lt=timezone.now() - KEEP)
+    over = Bulletin.objects.filter(due=False, form="", changed_at__lt=timezone.now() - KEEP)
     return over.delete()[0]
 
 
-def due(avoid: Collection[int], most: int) -> list[Notice]:
+def due(avoid: Collection[int], most: int) -> list[Bulletin]:
     """What may go out now, the oldest first, and one per chat."""
     now = Q(not_before__isnull=True) | Q(not_before__lt=Now())
-    found: dict[int, Notice] = {}
-    for notice in Notice.objects.filter(now, _UNBEGUN, due=True).exclude(chat_id__in=list(avoid)).order_by("pk")[:50]:
-        found.setdefault(notice.chat_id, notice)
+    found: dict[int, Bulletin] = {}
+    for bulletin in Bulletin.objects.filter(now, _UNBEGUN, due=True).exclude(chat_id__in=list(avoid)).order_by("pk")[:50]:
+        found.setdefault(bulletin.chat_id, bulletin)
     return list(found.values())[:most]
 
 
@@ -87,47 +87,47 @@ def due(avoid: Collection[int], most: int) -> list[Notice]:
 _UNBEGUN = Q(sending_at__isnull=True) | Q(message_id__isnull=False)
 
 
-def _of(user_id: int) -> QuerySet[Notice]:
-    return Notice.objects.filter(Q(about=user_id) | Q(chat_id=user_id))
+def _of(user_id: int) -> QuerySet[Bulletin]:
+    return Bulletin.objects.filter(Q(about=user_id) | Q(chat_id=user_id))
 
 
-def _change(notices: QuerySet[Notice], **words: Any) -> int:
-    return notices.update(
+def _change(bulletins: QuerySet[Bulletin], **words: Any) -> int:
+    return bulletins.update(
         **words, version=F("version") + 1, due=True, changed_at=timezone.now(), not_before=None, attempts=0
     )
 
 
-def _begin(notice: Notice) -> bool:
+def _begin(bulletin: Bulletin) -> bool:
     """Just before a message goes out. False when its words are others by now, or it was begun before."""
-    mine = Notice.objects.filter(_UNBEGUN, pk=notice.pk, version=notice.version, due=True)
+    mine = Bulletin.objects.filter(_UNBEGUN, pk=bulletin.pk, version=bulletin.version, due=True)
     return mine.update(sending_at=timezone.now(), attempts=F("attempts") + 1) == 1
 
 
-def _shown(notice: Notice, chat_id: int, message_id: int | None) -> None:
+def _shown(bulletin: Bulletin, chat_id: int, message_id: int | None) -> None:
     """It is there as it was when it was begun. Changed since, it is still due."""
     if message_id is not None:
-        Notice.objects.filter(pk=notice.pk).update(chat_id=chat_id, message_id=message_id)
-    Notice.objects.filter(pk=notice.pk, version=notice.version).update(due=False, error="")
+        Bulletin.objects.filter(pk=bulletin.pk).update(chat_id=chat_id, message_id=message_id)
+    Bulletin.objects.filter(pk=bulletin.pk, version=bulletin.version).update(due=False, error="")
 
 
-def _later(notice: Notice, wait: float, reason: str) -> None:
+def _later(bulletin: Bulletin, wait: float, reason: str) -> None:
     """Provably nothing was done."""
     until = Now() + timedelta(seconds=wait)
-    own = Notice.objects.filter(pk=notice.pk)
+    own = Bulletin.objects.filter(pk=bulletin.pk)
     own.filter(message_id=None).update(sending_at=None)
     own.update(not_before=until, error=reason[:2000])
 
 
-def _given_up(notice: Notice, reason: str) -> None:
-    Notice.objects.filter(pk=notice.pk, version=notice.version).update(due=False, error=reason[:2000])
+def _given_up(bulletin: Bulletin, reason: str) -> None:
+    Bulletin.objects.filter(pk=bulletin.pk, version=bulletin.version).update(due=False, error=reason[:2000])
 
 
-def _moved(notice: Notice, chat_id: int) -> None:
+def _moved(bulletin: Bulletin, chat_id: int) -> None:
     """Message numbers of the old chat mean nothing there, so it is sent anew; unless that chat was told as well."""
-    if Notice.objects.filter(topic=notice.topic, chat_id=chat_id).exists():
-        Notice.objects.filter(pk=notice.pk).delete()
+    if Bulletin.objects.filter(topic=bulletin.topic, chat_id=chat_id).exists():
+        Bulletin.objects.filter(pk=bulletin.pk).delete()
         return
-    Notice.objects.filter(pk=notice.pk).update(chat_id=chat_id, message_id=None, sending_at=None)
+    Bulletin.objects.filter(pk=bulletin.pk).update(chat_id=chat_id, message_id=None, sending_at=None)
 
 
 class Herald:
@@ -142,9 +142,9 @@ class Herald:
     async def tick(self) -> int:
         """Begin what may begin. Returns how many are under way."""
         if len(self._busy) < AT_ONCE:
-            for notice in await sync_to_async(due)(self._busy, AT_ONCE - len(self._busy)):
-                task = asyncio.create_task(self._guarded(notice), name=str(notice.chat_id))
-                self._busy[notice.chat_id] = task
+            for bulletin in await sync_to_async(due)(self._busy, AT_ONCE - len(self._busy)):
+                task = asyncio.create_task(self._guarded(bulletin), name=str(bulletin.chat_id))
+                self._busy[bulletin.chat_id] = task
                 task.add_done_callback(self._free)
         return len(self._busy)
 
@@ -166,56 +166,56 @@ class Herald:
         del self._busy[int(task.get_name())]
         self.wake.set()
 
-    async def _guarded(self, notice: Notice) -> None:
+    async def _guarded(self, bulletin: Bulletin) -> None:
         try:
-            if await sync_to_async(_begin)(notice):
-                await self._say(notice)
+            if await sync_to_async(_begin)(bulletin):
+                await self._say(bulletin)
         except Exception as error:
             # Most likely the database. A message that was begun may have arrived, an edit is made again.
-            logger.exception("Notice %s in chat %s: %s", notice.topic, notice.chat_id, type(error).__name__)
+            logger.exception("Bulletin %s in chat %s: %s", bulletin.topic, bulletin.chat_id, type(error).__name__)
 
-    async def _say(self, notice: Notice) -> None:
+    async def _say(self, bulletin: Bulletin) -> None:
         began = timezone.now()
         try:
-            if notice.message_id is None:
-                message = await self._send(notice)
-                await sync_to_async(_shown)(notice, message.chat.id, message.message_id)
+            if bulletin.message_id is None:
+                message = await self._send(bulletin)
+                await sync_to_async(_shown)(bulletin, message.chat.id, message.message_id)
             else:
-                await self._edit(notice)
-                await sync_to_async(_shown)(notice, notice.chat_id, None)
+                await self._edit(bulletin)
+                await sync_to_async(_shown)(bulletin, bulletin.chat_id, None)
         except TelegramError as error:
-            await self._failed(notice, error, began)
+            await self._failed(bulletin, error, began)
 
-    async def _failed(self, notice: Notice, error: TelegramError, began: datetime) -> None:
+    async def _failed(self, bulletin: Bulletin, error: TelegramError, began: datetime) -> None:
         verdict = sort(error)
-        again = NOT_SENT | ({Next.UNKNOWN} if notice.message_id is not None else set())
+        again = NOT_SENT | ({Next.UNKNOWN} if bulletin.message_id is not None else set())
         if verdict.next is Next.DONE:
-            await sync_to_async(_shown)(notice, notice.chat_id, None)
+            await sync_to_async(_shown)(bulletin, bulletin.chat_id, None)
         elif verdict.next is Next.MOVED and verdict.chat_id is not None:
-            await sync_to_async(_moved)(notice, verdict.chat_id)
-        elif verdict.next in again and began - notice.changed_at < PATIENCE:
-            wait = verdict.wait or min(2.0**notice.attempts, LONGEST_WAIT)
-            await sync_to_async(_later)(notice, wait, f"{verdict.next.name}: {verdict.reason}")
+            await sync_to_async(_moved)(bulletin, verdict.chat_id)
+        elif verdict.next in again and began - bulletin.changed_at < PATIENCE:
+            wait = verdict.wait or min(2.0**bulletin.attempts, LONGEST_WAIT)
+            await sync_to_async(_later)(bulletin, wait, f"{verdict.next.name}: {verdict.reason}")
         else:
-            logger.warning("Notice %s in chat %s: %s", notice.topic, notice.chat_id, verdict.reason)
-            await sync_to_async(_given_up)(notice, f"{verdict.next.name}: {verdict.reason}")
+            logger.warning("Bulletin %s in chat %s: %s", bulletin.topic, bulletin.chat_id, verdict.reason)
+            await sync_to_async(_given_up)(bulletin, f"{verdict.next.name}: {verdict.reason}")
             if verdict.next is Next.UNREACHABLE:
-                await chat_lost(notice.chat_id, verdict, since=began)
+                await chat_lost(bulletin.chat_id, verdict, since=began)
 
-    async def _send(self, notice: Notice) -> Message:
-        text, buttons = _words(notice)
+    async def _send(self, bulletin: Bulletin) -> Message:
+        text, buttons = _words(bulletin)
 
         async def call(target: Target) -> Message:
             return await self.bot.send_message(text=text, reply_markup=buttons, **target.arguments())
 
-        return await send(Target(notice.chat_id), call)
+        return await send(Target(bulletin.chat_id), call)
 
-    async def _edit(self, notice: Notice) -> None:
-        text, buttons = _words(notice)
+    async def _edit(self, bulletin: Bulletin) -> None:
+        text, buttons = _words(bulletin)
         await self.bot.edit_message_text(
-            text, chat_id=notice.chat_id, message_id=notice.message_id, reply_markup=buttons
+            text, chat_id=bulletin.chat_id, message_id=bulletin.message_id, reply_markup=buttons
         )
 
 
-def _words(notice: Notice) -> tuple[str, Any]:
-    return shorten(notice.text, MessageLimit.MAX_TEXT_LENGTH), markup(Form.load(notice.form).keyboard)
+def _words(bulletin: Bulletin) -> tuple[str, Any]:
+    return shorten(bulletin.text, MessageLimit.MAX_TEXT_LENGTH), markup(Form.load(bulletin.form).keyboard)
