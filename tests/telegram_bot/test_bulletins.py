@@ -35,7 +35,7 @@ def wait_is_over() -> None:
     Bulletin.objects.update(not_before=timezone.now() - timedelta(seconds=1))
 
 
-async def test_a_notice_goes_out_once_in_each_chat_with_its_buttons(house: House) -> None:
+async def test_a_bulletin_goes_out_once_in_each_chat_with_its_buttons(house: House) -> None:
     assert await tell("access:1", ALICE, "Bob asks.", BUTTONS)
     assert not await tell("access:1", ALICE, "Bob asks.", BUTTONS)
     assert await tell("access:1", GROUP, "Bob asks.", BUTTONS)
