@@ -51,6 +51,11 @@ def retell(topic: str, text: str, keyboard: Keyboard | None = None) -> int:
     return _change(Bulletin.objects.filter(topic=topic), text=text, form=Form(keyboard=keyboard).dump())
 
 
+def seen(topic: str, chat_id: int, message_id: int) -> None:
+    """Somebody pressed a button under it: it did arrive, under this number."""
+    Bulletin.objects.filter(topic=topic, chat_id=chat_id, message_id=None).update(message_id=message_id)
+
+
 def of_person(user_id: int) -> list[dict[str, Any]]:
     """What was said to or of a person, the oldest first."""
     return [{"at": bulletin.changed_at, "text": bulletin.text} for bulletin in _of(user_id).order_by("pk")]
@@ -78,7 +83,8 @@ def due(avoid: Collection[int], most: int) -> list[Bulletin]:
     """What may go out now, the oldest first, and one per chat."""
     now = Q(not_before__isnull=True) | Q(not_before__lt=Now())
     found: dict[int, Bulletin] = {}
-    for bulletin in Bulletin.objects.filter(now, _UNBEGUN, due=True).exclude(chat_id__in=list(avoid)).order_by("pk")[:50]:
+    waiting = Bulletin.objects.filter(now, _UNBEGUN, due=True).exclude(chat_id__in=list(avoid))
+    for bulletin in waiting.order_by("pk")[:50]:
         found.setdefault(bulletin.chat_id, bulletin)
     return list(found.values())[:most]
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from generations import afterwards, services
 
-from . import commands, outbox, texts
+from . import commands, outbox, refusals
 from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -100,14 +100,17 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
     """All of them, which are none then."""
     if not asked:
         return []
-    outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
+    outcomes = list(zip(asked.items(), services.submit_all(list(asked.values())), strict=True))
     asked.clear()
-    return [
-        outbox.Decision(update_id, texts.refusal(outcome))
-        if isinstance(outcome, services.REFUSALS)
-        else outbox.Decision(update_id, announces=outcome.pk)
-        for update_id, outcome in outcomes
-    ]
+    decided: list[outbox.Decision] = []
+    for (update_id, request), outcome in outcomes:
+        if not isinstance(outcome, services.REFUSALS):
+            decided.append(outbox.Decision(update_id, announces=outcome.pk))
+            continue
+        answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
+        if answer is not None:
+            decided.append(_decision(update_id, answer))
+    return decided
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

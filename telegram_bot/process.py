@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, bulletins, texts
+from . import application, bulletins, inbox, lease, texts
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -129,6 +129,7 @@ async def work(
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
     await sync_to_async(bulletins.close_unknown)()
+    await sync_to_async(lease.introduce)(str(bot.bot.id), bot.bot.username)
     problems: list[Exception] = []
 
     async def put_right() -> None:

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "generations.preferences": {"generations.models", "generations.engine.base", "generations.engine.card"},
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
+    "generations.access": {"generations.models", "generations.limits", "generations.services"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -57,8 +58,10 @@ MAY_IMPORT = {
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
     "telegram_bot.operators": {"telegram_bot", "generations.models"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
+    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
+        "generations.access",
         "generations.services",
         "generations.personal",
         "generations.afterwards",

@@ -19,11 +19,11 @@ from django.db import connections
 from generations import tasks
 from generations.models import Generation, Policy
 from telegram_bot import application, inbox, polling
+from telegram_bot.bulletins import Herald
 from telegram_bot.consumer import Consumer
 from telegram_bot.delivery import Courier
 from telegram_bot.limiter import FloodLimiter
 from telegram_bot.models import ReceivedUpdate
-from telegram_bot.bulletins import Herald
 from telegram_bot.simulator import Message, Simulator
 
 ALICE = 1001
