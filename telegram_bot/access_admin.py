@@ -29,7 +29,7 @@ class InvitationAdmin(LongList, InvitationModelAdmin):
     list_display_links = ["note"]
     search_fields = ["note", "code"]
     search_help_text = "Note or code."
-    sortable_by: list[str] = []
+    sortable_by = ()
     ordering = ["-pk"]
     fields = ["address", "standing", "used", "note", "uses_left", "expires_at", "created_by", "created_at"]
     readonly_fields = ["address", "standing", "used", "created_by", "created_at"]
@@ -100,10 +100,10 @@ class AccessRequestAdmin(LongList, RequestModelAdmin):
     list_select_related = ["requester", "decided_by"]
     search_fields = ["requester__display_name", "requester__username", "requester__user_id__startswith"]
     search_help_text = "Name or number."
-    sortable_by: list[str] = []
+    sortable_by = ()
     ordering = ["-pk"]
     fields = ["person", "username", "number", "standing", "created_at", "decided_by", "decided_at"]
-    readonly_fields = fields
+    readonly_fields = ["person", "username", "number", "standing", "created_at", "decided_by", "decided_at"]
     actions = ["approve_selected", "deny_selected"]
 
     class Media:
