@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from generations import services
 
-from . import access_requests, guide, history, job_buttons, privacy, settings_menu, terms, texts
+from . import access_requests, edits, guide, history, job_buttons, privacy, settings_menu, terms, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
     **job_buttons.ACTIONS,
+    **edits.ACTIONS,
     **history.ACTIONS,
     **guide.ACTIONS,
     **settings_menu.ACTIONS,

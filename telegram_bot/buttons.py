@@ -68,6 +68,8 @@ class Answer:
     text: str
     keyboard: Keyboard | None = None
     media: Media | None = None
+    # As in Form.
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,12 +134,14 @@ class Form:
     also: int | None = None
     # The update is emptied when it is answered, see personal_updates.py.
     forgets: bool = False
+    # The rule of a refusal, of which one a minute is enough: see notices.py.
+    refusal: str = ""
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
         """The words and the form."""
         if isinstance(wish, Answer):
-            return wish.text, cls("send", wish.keyboard, wish.media)
+            return wish.text, cls("send", wish.keyboard, wish.media, refusal=wish.refusal)
         if wish.sends is not None:
             return cls.of(wish.sends)
         do: Literal["edit", "delete"] = "delete" if wish.deletes else "edit"
@@ -159,4 +163,4 @@ class Form:
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
         media = Media(**kept["media"]) if kept["media"] else None
-        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False))
+        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False), kept.get("refusal", ""))

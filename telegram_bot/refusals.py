@@ -5,41 +5,47 @@ In a group only a short word, once a day for each person: the others are there f
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from generations import access, services
 from generations.limits import LimitReached
 
 from . import access_requests, lease, terms, texts
 from .buttons import Answer, Press, Pressed
 
-# Who it is that is refused, whatever the prompt.
-PERSONAL = {"invite", "ask", "terms"}
+# Rules about who it is, whatever the prompt. They are answered in a way of their own.
+PERSONAL = {"banned", "invite", "ask", "terms"}
 
 
 def answer(refusal: services.Refusal, person: services.Person, chat_id: int | None) -> Answer | None:
     """None: nothing more is said."""
-    if not isinstance(refusal, LimitReached) or refusal.rule not in {"banned", *PERSONAL}:
-        return Answer(texts.refusal(refusal))
-    if refusal.rule == "banned":
-        return Answer(_ban(refusal, person))
+    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
+    if rule not in PERSONAL:
+        return Answer(texts.refusal(refusal), refusal=rule)
+    if rule == "banned":
+        # The reason once a day; shortly otherwise, which is not to take its place in the same notice.
+        in_full = access.told_why(person.user_id)
+        return (
+            Answer(texts.refusal(refusal), refusal=rule) if in_full else Answer(texts.banned(), refusal="still banned")
+        )
     if chat_id == person.user_id:
-        return terms.before_prompt(person) if refusal.rule == "terms" else stranger(person, refusal.rule)
+        return replace(_what_to_do(rule, person), refusal=rule)
     if not access.told_why(person.user_id):
         return None
-    if refusal.rule == "terms":
+    if rule == "terms":
         return Answer(texts.terms_in_group(lease.username(), is_chat=person.user_id < 0))
     return Answer(texts.access_in_group(lease.username()))
 
 
 def pressed(refusal: services.Refusal, press: Press) -> Pressed:
     """The same for a button, under which there is room for a few words only."""
-    if not isinstance(refusal, LimitReached) or refusal.rule not in {"banned", *PERSONAL}:
-        return Pressed(texts.refusal(refusal), alert=True)
-    if refusal.rule == "banned":
-        return Pressed(_ban(refusal, press.person), alert=True)
-    if press.chat_id != press.person.user_id:
-        return Pressed(texts.limit(refusal), alert=True)
-    more = terms.before_prompt(press.person) if refusal.rule == "terms" else stranger(press.person, refusal.rule)
-    return Pressed(texts.limit(refusal), sends=more)
+    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
+    if rule == "banned" and not access.told_why(press.person.user_id):
+        return Pressed(texts.banned(), alert=True)
+    words = texts.refusal(refusal)
+    if rule in PERSONAL - {"banned"} and press.chat_id == press.person.user_id:
+        return Pressed(words, sends=_what_to_do(rule, press.person))
+    return Pressed(words, alert=True)
 
 
 def stranger(person: services.Person, rule: str) -> Answer:
@@ -54,6 +60,5 @@ def stranger(person: services.Person, rule: str) -> Answer:
     return Answer(texts.access_needed(), access_requests.button())
 
 
-def _ban(refusal: LimitReached, person: services.Person) -> str:
-    """The reason once a day, and shortly otherwise."""
-    return texts.limit(refusal) if access.told_why(person.user_id) else texts.banned()
+def _what_to_do(rule: str, person: services.Person) -> Answer:
+    return terms.before_prompt() if rule == "terms" else stranger(person, rule)

@@ -6,7 +6,6 @@ A prompt that is answered with them is kept: once they are accepted it is handle
 from __future__ import annotations
 
 from generations import access
-from generations.services import Person
 
 from . import outbox, texts
 from .asking import Ask
@@ -27,11 +26,10 @@ def show(ask: Ask) -> Answer | str:
     return Answer(words, _button(SHOWN, version)) if owes else words
 
 
-def before_prompt(person: Person) -> Answer:
-    """Instead of taking a prompt. In full once a day: each of several prompts is answered with it."""
+def before_prompt() -> Answer:
+    """Instead of taking a prompt, which is kept."""
     words, version = access.terms()
-    in_full = access.told_why(person.user_id)
-    return Answer(texts.terms_first(words) if in_full else texts.terms_still(), _button(KEPT, version))
+    return Answer(texts.terms_first(words), _button(KEPT, version))
 
 
 def accept(press: Press) -> Pressed:

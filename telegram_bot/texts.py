@@ -71,7 +71,7 @@ def model(name: str, licence: str) -> str:
     return _("The model is %(name)s, its licence %(licence)s.") % {"name": name, "licence": licence}
 
 
-def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float]) -> str:
+def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float], styles: Sequence[str] = ()) -> str:
     """What may stand behind a prompt, with what the model and the operator allow."""
     lines = [_("Behind your prompt you may write:"), "--seed 7: " + _("the same seed makes the same video again")]
     if len(aspects) > 1:
@@ -80,6 +80,8 @@ def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[floa
         lines.append(f"--seconds {lengths[-1]:g}: " + _("the length"))
     if len(presets) > 1:
         lines.append(f"--preset {presets[-1]}: " + _("how much care is taken: %(names)s") % {"names": either(presets)})
+    if styles:
+        lines.append(f"--style {styles[0]}: " + _("the style: %(names)s") % {"names": either([*styles, "none"])})
     lines += [
         "--no text, blur: " + _("what not to show"),
         "x2: " + _("two different videos, up to x4"),
@@ -211,12 +213,9 @@ def cancelled_all(number: int) -> str:
 # --- settings
 
 
-def settings(lines: Sequence[tuple[str, str, bool]], *, can_choose: bool) -> str:
+def settings(lines: Sequence[tuple[str, str, bool]]) -> str:
     """lines: a setting, what it is, and whether that is the default."""
-    if can_choose:
-        words = _("Your settings. They count for every prompt that does not say otherwise itself.")
-    else:
-        words = _("There is nothing to choose from with this model.")
+    words = _("Your settings. They count for every prompt that does not say otherwise itself.")
     listed = [f"{name}: {value} ({_('default')})" if usual else f"{name}: {value}" for name, value, usual in lines]
     return words + "\n\n" + "\n".join(listed)
 
@@ -231,6 +230,26 @@ def setting_shape() -> str:
 
 def setting_length() -> str:
     return _("Length")
+
+
+def setting_style() -> str:
+    return _("Style")
+
+
+def no_style() -> str:
+    return _("none")
+
+
+def setting_sound() -> str:
+    return _("Results")
+
+
+def with_sound() -> str:
+    return _("may ring")
+
+
+def silent() -> str:
+    return _("always silent")
 
 
 def seconds(number: float) -> str:
@@ -315,10 +334,6 @@ def button_ask_for_access() -> str:
 def terms_first(words: str) -> str:
     """The operator's terms, and what becomes of the prompt that they answer."""
     return words + "\n\n" + _("Please accept these terms. Your message is kept, and handled when you do.")
-
-
-def terms_still() -> str:
-    return _("Please accept the terms first; /terms shows them. Your message is kept, and handled when you do.")
 
 
 def terms_in_group(username: str, *, is_chat: bool) -> str:
@@ -524,6 +539,7 @@ def invalid(error: InvalidSpec) -> str:
         "missing": _("%(name)s needs a value."),
         "unknown": _("There is no flag %(name)s. There are %(choices)s."),
         "near": _("There is no flag %(name)s. Did you mean %(suggestion)s?"),
+        "nothing": _("%(name)s: there is nothing to choose from here."),
         "together": _("%(name)s and %(other)s say the same thing twice; choose one of them."),
         "several": _("%(name)s asks for several videos; here it is one at a time."),
     }
@@ -645,6 +661,27 @@ def estimate(seconds: float) -> str:
     if not minutes:
         return _("about %(hours)d h") % {"hours": hours}
     return _("about %(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+def first_of(number: int) -> str:
+    """Only the first of several results has a status message."""
+    return _("This is the first of %(number)d videos; the others come as messages of their own.") % {"number": number}
+
+
+def edited() -> str:
+    return _("An edited message does not change its video. Reply to the video with the new words instead.")
+
+
+def edited_in_time() -> str:
+    return _("An edited message does not change its video by itself. It is not begun yet:")
+
+
+def button_new_words() -> str:
+    return _("Use the new words")
+
+
+def begun_already() -> str:
+    return _("It is too late for that. Reply to the video with the new words.")
 
 
 # --- buttons
@@ -769,6 +806,8 @@ def facts(
     steps: int,
     seconds: float | None,
     *,
+    style: str = "",
+    model: str = "",
     frames: int | None = None,
     fps: float | None = None,
     guidance: float | None = None,
@@ -780,6 +819,8 @@ def facts(
         f"{width}×{height}",
         settings % {"preset": preset, "steps": steps},
     ]
+    if style:
+        parts.append(_("style %(name)s") % {"name": style})
     if frames is not None:
         parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
     if fps is not None:
@@ -788,7 +829,14 @@ def facts(
         parts.append(_("guidance %(number)s") % {"number": f"{guidance:g}"})
     if seconds is not None:
         parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
+    if model:
+        parts.append(model)
     return " · ".join(parts)
+
+
+def made_with(model: str, licence: str) -> str:
+    """Once per person and model."""
+    return _("Made with %(name)s. Its licence: %(licence)s.") % {"name": model, "licence": licence}
 
 
 def without(negative: str) -> str:

@@ -73,7 +73,8 @@ def stale_statuses() -> list[StatusEdit]:
     rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
     outlook = Outlook.now()
     edits = []
-    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress", "shortfall"):
+    shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
+    for row in rows.only("pk", "chat_id", *shown):
         text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING

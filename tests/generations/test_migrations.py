@@ -43,7 +43,7 @@ def test_old_rows_and_an_old_policy_are_exact(before_presets: Any) -> None:
 
 @pytest.fixture
 def before_access() -> Iterator[Any]:
-    yield migrate("0007_operators")
+    yield migrate("0008_manners_and_styles")
     migrate(None)
 
 

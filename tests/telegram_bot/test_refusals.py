@@ -76,6 +76,8 @@ async def test_the_reason_of_a_ban_is_told_once_a_day(house: House) -> None:
         answers = await house.say("one")
     assert [answer.text for answer in answers] == ["You may not use this bot. Spam.", "You may not use this bot."]
     await sync_to_async(Requester.objects.update)(told_why_at=timezone.now() - timedelta(hours=25))
+    # A day later, and not in the notice of a minute ago.
+    house.restart()
     assert (await house.say("one"))[-1].text == "You may not use this bot. Spam."
 
 

@@ -18,7 +18,6 @@ pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 TERMS = "Be kind."
 FIRST = "Be kind.\n\nPlease accept these terms. Your message is kept, and handled when you do."
-STILL = "Please accept the terms first; /terms shows them. Your message is kept, and handled when you do."
 
 
 async def prompts() -> list[str]:
@@ -30,13 +29,17 @@ async def test_a_prompt_waits_for_the_terms_and_is_made_when_they_are_accepted(h
     [question] = await house.say("a red circle")
     assert (question.text, labels(question)) == (FIRST, [["Accept"]])
     assert await prompts() == []
-    assert (await house.say("a blue square"))[-1].text == STILL
+    [question] = await house.say("a blue square")
+    assert (question.text, labels(question)) == (f"{FIRST}\n\n(This answers your last 2 messages.)", [["Accept"]])
     assert await press(house, question, "Accept") == "You have accepted the terms. Your messages are handled now."
     assert await prompts() == ["a red circle", "a blue square"]
     first, second = house.telegram.bot_messages(ALICE)[-2:]
     assert (first.text, second.text) == ("Queued, 1 of 2", "Queued, 2 of 2")
     # Each answers its own prompt.
-    assert [first.reply_to, second.reply_to] == [message.reply_to for message in house.telegram.bot_messages(ALICE)[:2]]
+    asked = [
+        message.id for message in house.telegram.messages(ALICE) if message.text in {"a red circle", "a blue square"}
+    ]
+    assert [first.reply_to, second.reply_to] == asked
     await house.say("a green square")
     assert len(await prompts()) == 3
 

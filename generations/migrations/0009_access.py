@@ -15,7 +15,7 @@ def let_in_who_is_there(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generations', '0007_operators'),
+        ('generations', '0008_manners_and_styles'),
     ]
 
     operations = [
