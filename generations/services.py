@@ -115,6 +115,11 @@ def greeting() -> str:
     return Policy.current().greeting
 
 
+def operators_chat() -> int | None:
+    """Where operators are told things together; None: each in private."""
+    return Policy.current().operators_chat_id
+
+
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
     return read_card(served_model(), turbo=bool(settings.TURBO_LORA))

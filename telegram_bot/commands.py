@@ -13,6 +13,7 @@ from .buttons import Answer
 from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
+from .ops import ops
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
 from .terms import show
@@ -23,7 +24,8 @@ LISTED = 5
 # Read for them: those that come first are among the oldest.
 LOOKED_AT = 50
 
-Told = str | Answer | Announcement
+# None: nothing is said.
+Told = str | Answer | Announcement | None
 
 
 def status(ask: Ask) -> str:
@@ -78,7 +80,7 @@ def again(ask: Ask) -> Told:
     except afterwards.AskedAlready:
         return texts.asked_already()
     except services.REFUSALS as refusal:
-        return refusals.answer(refusal, ask.person, ask.place.chat_id) or texts.refusal(refusal)
+        return refusals.answer(refusal, ask.person, ask.place.chat_id)
     return Announcement(new.pk)
 
 
@@ -96,7 +98,10 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "terms": show,
     "export_me": export_me,
     "delete_me": delete_me,
+    "ops": ops,
 }
+# Those that no list shows.
+FOR_OPERATORS = {"ops"}
 # Those that change something: done and noted in one transaction, so that none is done twice.
 CHANGES = {"again", "cancel"}
 

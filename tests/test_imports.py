@@ -64,7 +64,13 @@ MAY_IMPORT = {
     },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
-    "telegram_bot.operators": {"telegram_bot", "generations.models"},
+    "telegram_bot.conditions": {
+        "telegram_bot",
+        "generations.attendance",
+        "generations.limits",
+        "generations.overview",
+        "t2vsite.health",
+    },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
@@ -76,6 +82,7 @@ MAY_IMPORT = {
         "generations.erasing",
         "generations.exporting",
         "generations.limits",
+        "generations.overview",
         "generations.prompts",
         "generations.engine.card",
     },
