@@ -89,7 +89,6 @@ def add_handlers(application: App) -> App:
     spoken_to = MESSAGE & filters.ChatType.GROUPS & (ours | (WORDS & ~ForAnother() & Addressed()))
     add(MessageHandler(spoken_to, handlers.group_door), group=-1)
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
-    add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
     add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))

@@ -9,9 +9,8 @@ from typing import Any
 from django.db import transaction
 
 from generations import afterwards, groups, services
-from generations.limits import LimitReached
 
-from . import commands, edits, inbox, outbox, texts
+from . import commands, edits, inbox, outbox, refusals, texts
 from .actions import LAST, NOTED, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -141,17 +140,20 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
     """All of them, which are none then."""
     if not asked:
         return []
-    outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
+    outcomes = list(zip(asked.items(), services.submit_all(list(asked.values())), strict=True))
     asked.clear()
-    return [_outcome(update_id, outcome) for update_id, outcome in outcomes]
-
-
-def _outcome(update_id: int, outcome: Any) -> outbox.Decision:
-    if isinstance(outcome, services.REFUSALS):
-        return _refused(update_id, outcome)
-    if isinstance(outcome, services.Asked):
-        return outbox.Decision(update_id, form=Form(asks=outcome.pk).dump())
-    return outbox.Decision(update_id, announces=outcome.pk)
+    decided: list[outbox.Decision] = []
+    for (update_id, request), outcome in outcomes:
+        if isinstance(outcome, services.Asked):
+            decided.append(outbox.Decision(update_id, form=Form(asks=outcome.pk).dump()))
+            continue
+        if not isinstance(outcome, services.REFUSALS):
+            decided.append(outbox.Decision(update_id, announces=outcome.pk))
+            continue
+        answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
+        if answer is not None:
+            decided.append(_decision(update_id, answer))
+    return decided
 
 
 def _refuse_group(update_id: int, wish: GroupOff) -> None:
@@ -160,11 +162,6 @@ def _refuse_group(update_id: int, wish: GroupOff) -> None:
         first = groups.seen(wish.chat_id, wish.title).refuse()
         if first and not outbox.decide([outbox.Decision(update_id, texts.group_off())]):
             transaction.set_rollback(True)
-
-
-def _refused(update_id: int, refusal: Exception) -> outbox.Decision:
-    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
-    return outbox.Decision(update_id, texts.refusal(refusal), form=Form(refusal=rule).dump())
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

@@ -34,11 +34,6 @@ async def group_door(update: Update, context: Context) -> None:
         raise ApplicationHandlerStop
 
 
-async def greet(update: Update, context: Context) -> None:
-    """/start and /hello: the operator's greeting, and what the loaded model can draw."""
-    _want(update, context, await sync_to_async(_greeting)())
-
-
 async def video(update: Update, context: Context) -> None:
     """/video PROMPT: the same as the prompt alone; the way to ask in a group."""
     message = _message(update)
@@ -135,15 +130,6 @@ def _place(message: Message) -> services.Place:
 def _want(update: Update, context: Context, wish: Wish) -> None:
     if update.effective_message is not None:
         Decisions.of(context.bot_data).add(update.update_id, wish)
-
-
-def _greeting() -> str:
-    words = services.greeting()
-    try:
-        card = services.model_card()
-    except services.REFUSALS:
-        return texts.greeting(words)
-    return texts.greeting(words, card.draws, card.examples[:3])
 
 
 def _message(update: Update) -> Message:

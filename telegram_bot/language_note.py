@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from generations import asked, services
 
-from . import delivery, texts
+from . import delivery, refusals, texts
 from .buttons import Action, Button, Keyboard, Press, Pressed, callback
 from .translator import translate
 
@@ -52,7 +52,7 @@ def _make(press: Press, *, translated: bool) -> Pressed:
     try:
         row = asked.make(press.person, _number(press), translated=translated, deliver_after=deliver_after)
     except services.REFUSALS as refusal:
-        return Pressed(texts.refusal(refusal), alert=True)
+        return refusals.pressed(refusal, press)
     if row.is_finished:
         return Pressed(texts.finished_already())
     return Pressed(texts.queued_again(), announces=row.pk, announces_here=True)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generations', '0008_manners_and_styles'),
+        ('generations', '0009_access'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
