@@ -8,9 +8,8 @@ from typing import Any
 from django.db import transaction
 
 from generations import afterwards, services
-from generations.limits import LimitReached
 
-from . import commands, edits, inbox, outbox, texts
+from . import commands, edits, inbox, outbox, refusals, texts
 from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -113,27 +112,25 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
     """All of them, which are none then."""
     if not asked:
         return []
-    outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
+    outcomes = list(zip(asked.items(), services.submit_all(list(asked.values())), strict=True))
     asked.clear()
-    return [
-        _refused(update_id, outcome)
-        if isinstance(outcome, services.REFUSALS)
-        else outbox.Decision(update_id, announces=outcome.pk)
-        for update_id, outcome in outcomes
-    ]
-
-
-def _refused(update_id: int, refusal: Exception) -> outbox.Decision:
-    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
-    return outbox.Decision(update_id, texts.refusal(refusal), form=Form(refusal=rule).dump())
+    decided: list[outbox.Decision] = []
+    for (update_id, request), outcome in outcomes:
+        if not isinstance(outcome, services.REFUSALS):
+            decided.append(outbox.Decision(update_id, announces=outcome.pk))
+            continue
+        answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
+        if answer is not None:
+            decided.append(_decision(update_id, answer))
+    return decided
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
     """What is still to be noted: what a command changed is noted with it, and repeated it changes no more."""
     if ask.command not in commands.CHANGES:
-        return [_told(update_id, commands.answer(ask))]
+        return _told(update_id, commands.answer(ask))
     with transaction.atomic():
-        if not outbox.decide([_told(update_id, commands.answer(ask))]):
+        if not outbox.decide(_told(update_id, commands.answer(ask))):
             transaction.set_rollback(True)
     return []
 
@@ -143,10 +140,12 @@ def _explain(update_id: int, edit: Edit) -> list[outbox.Decision]:
     return [] if answer is None else [_decision(update_id, answer)]
 
 
-def _told(update_id: int, told: commands.Told) -> outbox.Decision:
+def _told(update_id: int, told: commands.Told) -> list[outbox.Decision]:
+    if told is None:
+        return []
     if isinstance(told, Announcement):
-        return outbox.Decision(update_id, announces=told.pk)
-    return _decision(update_id, Answer(told) if isinstance(told, str) else told)
+        return [outbox.Decision(update_id, announces=told.pk)]
+    return [_decision(update_id, Answer(told) if isinstance(told, str) else told)]
 
 
 def _decision(update_id: int, wish: Answer | Pressed) -> outbox.Decision:

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     },
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
+    "generations.access": {"generations.models", "generations.limits", "generations.services"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -63,16 +64,25 @@ MAY_IMPORT = {
     },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
-    "telegram_bot.operators": {"telegram_bot", "generations.models"},
+    "telegram_bot.conditions": {
+        "telegram_bot",
+        "generations.attendance",
+        "generations.limits",
+        "generations.overview",
+        "t2vsite.health",
+    },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
+    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
+        "generations.access",
         "generations.services",
         "generations.personal",
         "generations.afterwards",
         "generations.erasing",
         "generations.exporting",
         "generations.limits",
+        "generations.overview",
         "generations.prompts",
         "generations.engine.card",
     },
