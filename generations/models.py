@@ -115,6 +115,18 @@ class Policy(models.Model):
     max_pixels = models.PositiveIntegerField(
         default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
     )
+    paused = models.BooleanField(
+        default=False, help_text="No new prompts are taken. What was accepted before is still made."
+    )
+    pause_notice = models.CharField(
+        max_length=300, blank=True, help_text="What people read meanwhile, behind the sentence that says so."
+    )
+    operators_chat_id = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Number of the chat where alerts and requests go; of a group it begins with -. Empty: to each "
+        "operator's private chat.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
@@ -130,6 +142,12 @@ class Policy(models.Model):
     def current(cls) -> Policy:
         """The one row, made with the defaults on first use."""
         return cls.objects.get_or_create(pk=1)[0]
+
+    @classmethod
+    def pause(cls, paused: bool, *, by: Any) -> bool:
+        """Stop or go on taking prompts. False when that is so already."""
+        changes = {"paused": paused, "updated_at": timezone.now(), "updated_by": by}
+        return cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
 
 
 class Status(models.TextChoices):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import redis
 from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
@@ -340,6 +341,25 @@ def unban(requester: Requester, *, by: Operator) -> None:
     Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="")
 
 
+def pause(*, by: Operator) -> bool:
+    """Take no new prompts; what was accepted is still made. False when that is so already."""
+    return _pause(True, by, "Paused in Telegram.")
+
+
+def resume(*, by: Operator) -> bool:
+    """Take prompts again."""
+    return _pause(False, by, "Resumed in Telegram.")
+
+
+def _pause(paused: bool, by: Operator, words: str) -> bool:
+    """With a line in the admin's log, which is where a change of the form stands too."""
+    with transaction.atomic():
+        changed = Policy.pause(paused, by=by)
+        if changed:
+            LogEntry.objects.log_actions(by.pk, [Policy.current()], CHANGE, words, single_object=True)
+    return changed
+
+
 def remember(person: Person) -> Requester:
     """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
     with transaction.atomic():
@@ -404,6 +424,7 @@ def _set(person: Person, values: Mapping[str, Any]) -> bool:
 
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
+    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
     return Generation.objects.filter(chat_id=old_id).update(
         chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
     )

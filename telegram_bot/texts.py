@@ -405,6 +405,9 @@ def limit(error: LimitReached) -> str:
     if error.rule == "banned":
         words = _("You may not use this bot.")
         return f"{words} {error.reason}".strip()
+    if error.rule == "paused":
+        words = _("No new prompts are taken right now.")
+        return f"{words} {error.reason or _('Please try again later.')}"
     if error.rule == "daily":
         words = ngettext(
             "You have used your %(limit)d video of today: 0 of %(limit)d left.",

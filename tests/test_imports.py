@@ -55,6 +55,7 @@ MAY_IMPORT = {
     },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
+    "telegram_bot.operators": {"telegram_bot", "generations.models"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",

@@ -73,6 +73,9 @@ class PolicyForm(PolicyModelForm):
             "daily_limit",
             "waiting_limit",
             "queue_limit",
+            "paused",
+            "pause_notice",
+            "operators_chat_id",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -114,6 +117,8 @@ class PolicyAdmin(PolicyModelAdmin):
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Pause", {"fields": ["paused", "pause_notice"]}),
+        ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
 

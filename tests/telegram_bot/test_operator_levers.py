@@ -28,6 +28,8 @@ POLICY = {
     "max_frames": 0,
     "max_steps": 0,
     "max_pixels": 0,
+    "pause_notice": "",
+    "operators_chat_id": "",
 }
 
 
