@@ -25,7 +25,8 @@ TELEGRAM = {"telegram", "telegram_bot"}
 # What each module of the product may import from the product. The first entry that fits a module counts.
 MAY_IMPORT = {
     "generations.engine": {"generations.engine"},
-    "generations.models": {"generations.engine.base"},
+    "generations.fair_order": set(),
+    "generations.models": {"generations.fair_order", "generations.engine.base"},
     "generations.prompts": set(),
     "generations.flags": {"generations.prompts", "generations.engine.card", "generations.engine.presets"},
     "generations.preferences": {"generations.models", "generations.engine.base", "generations.engine.card"},

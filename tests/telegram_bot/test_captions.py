@@ -7,6 +7,7 @@ import pytest
 from generations.models import Generation
 from telegram_bot.captions import characters, shorten, utf16_length
 from telegram_bot.delivery.parcel import caption
+from tests.telegram_bot.conftest import ALICE, Finish, House
 
 FAMILY = "👨‍👩‍👧‍👦"
 FLAG = "🇩🇪"
@@ -55,3 +56,18 @@ def test_a_short_caption_shows_everything() -> None:
         "a_b *c* <d>\n\nSeed 7 · 64×64 · draft, 4 steps · made in 3.2 s\n"
         "The model reads 77 tokens; it did not see: elephant"
     )
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+async def test_what_the_model_could_not_read_is_said_below_the_video(house: House, render: Finish) -> None:
+    await house.say("a cat and a great many other animals, the last of them an elephant --seed 7")
+    await render(ignored_text="an elephant")
+    await house.deliver()
+    [message] = house.telegram.bot_messages(ALICE)
+    assert (message.kind, message.text.splitlines()[0]) == (
+        "video",
+        "a cat and a great many other animals, the last of them an elephant",
+    )
+    assert message.text.splitlines()[2].startswith("Seed 7 · ")
+    assert message.text.splitlines()[3] == "The model reads 77 tokens; it did not see: an elephant"
