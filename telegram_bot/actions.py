@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, privacy, settings_menu, texts
+from . import edits, guide, history, job_buttons, ops, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
     **job_buttons.ACTIONS,
+    **edits.ACTIONS,
     **history.ACTIONS,
     **guide.ACTIONS,
     **settings_menu.ACTIONS,
     **privacy.ACTIONS,
+    **ops.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -13,6 +14,7 @@ from django.utils.translation import ngettext
 
 from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
+from generations.overview import Overview, Worker
 from generations.prompts import MAX_CHARACTERS, PromptRefused
 
 COMMANDS = {
@@ -30,6 +32,9 @@ COMMANDS = {
     "export_me": "Everything that is kept of you, as a file",
     "delete_me": "Delete everything that is kept of you",
 }
+
+# Workers that /ops names.
+LISTED_WORKERS = 10
 
 # --- answers
 
@@ -66,7 +71,7 @@ def model(name: str, licence: str) -> str:
     return _("The model is %(name)s, its licence %(licence)s.") % {"name": name, "licence": licence}
 
 
-def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float]) -> str:
+def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float], styles: Sequence[str] = ()) -> str:
     """What may stand behind a prompt, with what the model and the operator allow."""
     lines = [_("Behind your prompt you may write:"), "--seed 7: " + _("the same seed makes the same video again")]
     if len(aspects) > 1:
@@ -75,6 +80,8 @@ def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[floa
         lines.append(f"--seconds {lengths[-1]:g}: " + _("the length"))
     if len(presets) > 1:
         lines.append(f"--preset {presets[-1]}: " + _("how much care is taken: %(names)s") % {"names": either(presets)})
+    if styles:
+        lines.append(f"--style {styles[0]}: " + _("the style: %(names)s") % {"names": either([*styles, "none"])})
     lines += [
         "--no text, blur: " + _("what not to show"),
         "x2: " + _("two different videos, up to x4"),
@@ -206,12 +213,9 @@ def cancelled_all(number: int) -> str:
 # --- settings
 
 
-def settings(lines: Sequence[tuple[str, str, bool]], *, can_choose: bool) -> str:
+def settings(lines: Sequence[tuple[str, str, bool]]) -> str:
     """lines: a setting, what it is, and whether that is the default."""
-    if can_choose:
-        words = _("Your settings. They count for every prompt that does not say otherwise itself.")
-    else:
-        words = _("There is nothing to choose from with this model.")
+    words = _("Your settings. They count for every prompt that does not say otherwise itself.")
     listed = [f"{name}: {value} ({_('default')})" if usual else f"{name}: {value}" for name, value, usual in lines]
     return words + "\n\n" + "\n".join(listed)
 
@@ -226,6 +230,26 @@ def setting_shape() -> str:
 
 def setting_length() -> str:
     return _("Length")
+
+
+def setting_style() -> str:
+    return _("Style")
+
+
+def no_style() -> str:
+    return _("none")
+
+
+def setting_sound() -> str:
+    return _("Results")
+
+
+def with_sound() -> str:
+    return _("may ring")
+
+
+def silent() -> str:
+    return _("always silent")
 
 
 def seconds(number: float) -> str:
@@ -340,6 +364,121 @@ def everything_kept() -> str:
     return _("Nothing was deleted.")
 
 
+# --- for operators
+
+
+def ops(seen: Overview, alerts: Sequence[tuple[str, datetime]]) -> str:
+    """alerts: what is wrong now, and since when."""
+    wrong = [
+        "⚠️ " + _("Since %(time)s: %(what)s") % {"time": clock(since, seen.at), "what": what} for what, since in alerts
+    ]
+    stand = [
+        _("The intake is paused: no new prompts are taken.") if seen.paused else _("New prompts are taken."),
+        _("Waiting: %(number)d") % {"number": seen.waiting},
+        _("Being rendered: %(number)d") % {"number": seen.rendering},
+        _("Held for review: %(number)d") % {"number": seen.held},
+        _("In the last hour: %(made)d made, %(failed)d failed")
+        % {"made": seen.lately.made, "failed": seen.lately.failed},
+    ]
+    if seen.free is not None:
+        stand.append(_("Free on the disk: %(space)s") % {"space": space(seen.free)})
+    workers = [_("Workers: %(number)d") % {"number": len(seen.workers)}]
+    workers += [_worker(worker) for worker in seen.workers[:LISTED_WORKERS]]
+    if more := len(seen.workers[LISTED_WORKERS:]):
+        workers.append(ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more})
+    if not seen.queue_answers:
+        workers.append(_("The queue server does not answer, so idle ones are not seen."))
+    local = timezone.localtime(seen.at)
+    as_of = _("As of %(time)s (%(zone)s)") % {"time": local.strftime("%H:%M:%S"), "zone": local.tzname()}
+    return "\n\n".join("\n".join(part) for part in (wrong, stand, workers, [as_of]) if part)
+
+
+def _worker(worker: Worker) -> str:
+    renders = ", ".join(f"#{pk} {percent} %" for pk, percent in worker.renders)
+    return f"• {worker.name}: {renders or _('idle')}"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """The time of day, with the date where that is another."""
+    at, now = timezone.localtime(at), timezone.localtime(now)
+    return at.strftime("%H:%M") if at.date() == now.date() else f"{date_format(at, 'j M')} {at:%H:%M}"
+
+
+def space(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+
+
+def button_refresh() -> str:
+    return _("Refresh")
+
+
+def button_pause() -> str:
+    return _("Pause the intake")
+
+
+def button_resume() -> str:
+    return _("Take prompts again")
+
+
+def paused_now() -> str:
+    return _("Paused. What was accepted is still made.")
+
+
+def paused_already() -> str:
+    return _("It was paused already.")
+
+
+def resumed_now() -> str:
+    return _("New prompts are taken again.")
+
+
+def resumed_already() -> str:
+    return _("It was not paused.")
+
+
+def not_allowed() -> str:
+    return _("Your account may not do that.")
+
+
+def alert_begins(what: str) -> str:
+    return f"⚠️ {what}"
+
+
+def alert_lasts(what: str, time: timedelta) -> str:
+    return "⚠️ " + _("Still, for %(time)s: %(what)s") % {"time": duration(time), "what": what}
+
+
+def alert_over(what: str, time: timedelta) -> str:
+    return "✅ " + _("Over, after %(time)s: %(what)s") % {"time": duration(time), "what": what}
+
+
+def alert(kind: str, state: str, facts: Mapping[str, Any]) -> str:
+    """What is wrong: of each kind in conditions.py."""
+    if kind == "disk":
+        words = _("The disk is nearly full: %(free)s are free. Below %(least)s no prompts are taken.")
+        return words % {"free": space(facts["free"]), "least": space(facts["least"])}
+    if kind == "failures":
+        return _("Of the last %(all)d videos %(failed)d failed, within %(minutes)d minutes.") % facts
+    if kind == "delivery":
+        words = ngettext(
+            "%(number)d result could not be sent for more than %(minutes)d minutes. The reason: %(reason)s",
+            "%(number)d results could not be sent for more than %(minutes)d minutes. The last reason: %(reason)s",
+            facts["number"],
+        )
+        return words % facts
+    plain = {
+        "unreachable": _("The queue server cannot be reached. Prompts are accepted and wait."),
+        "none_while_prompts_wait": _("Prompts wait, and no worker takes them."),
+        "none": _("No worker runs."),
+        "token_refused": _("Telegram does not accept the bot's token. The bot stands still."),
+        "conflict": _("Another program fetches the bot's messages, or a webhook takes them."),
+        "telegram_unreachable": _("The bot cannot reach Telegram."),
+        "webhook_refused": _("The webhook was taken away, and Telegram refuses to set it again."),
+        "database_unreachable": _("The bot cannot reach the database."),
+    }
+    return plain.get(state, f"{kind}: {state}")
+
+
 # --- refusals
 
 
@@ -375,6 +514,7 @@ def invalid(error: InvalidSpec) -> str:
         "missing": _("%(name)s needs a value."),
         "unknown": _("There is no flag %(name)s. There are %(choices)s."),
         "near": _("There is no flag %(name)s. Did you mean %(suggestion)s?"),
+        "nothing": _("%(name)s: there is nothing to choose from here."),
         "together": _("%(name)s and %(other)s say the same thing twice; choose one of them."),
         "several": _("%(name)s asks for several videos; here it is one at a time."),
     }
@@ -489,6 +629,27 @@ def estimate(seconds: float) -> str:
     if not minutes:
         return _("about %(hours)d h") % {"hours": hours}
     return _("about %(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+def first_of(number: int) -> str:
+    """Only the first of several results has a status message."""
+    return _("This is the first of %(number)d videos; the others come as messages of their own.") % {"number": number}
+
+
+def edited() -> str:
+    return _("An edited message does not change its video. Reply to the video with the new words instead.")
+
+
+def edited_in_time() -> str:
+    return _("An edited message does not change its video by itself. It is not begun yet:")
+
+
+def button_new_words() -> str:
+    return _("Use the new words")
+
+
+def begun_already() -> str:
+    return _("It is too late for that. Reply to the video with the new words.")
 
 
 # --- buttons
@@ -613,6 +774,8 @@ def facts(
     steps: int,
     seconds: float | None,
     *,
+    style: str = "",
+    model: str = "",
     frames: int | None = None,
     fps: float | None = None,
     guidance: float | None = None,
@@ -624,6 +787,8 @@ def facts(
         f"{width}×{height}",
         settings % {"preset": preset, "steps": steps},
     ]
+    if style:
+        parts.append(_("style %(name)s") % {"name": style})
     if frames is not None:
         parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
     if fps is not None:
@@ -632,7 +797,14 @@ def facts(
         parts.append(_("guidance %(number)s") % {"number": f"{guidance:g}"})
     if seconds is not None:
         parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
+    if model:
+        parts.append(model)
     return " · ".join(parts)
+
+
+def made_with(model: str, licence: str) -> str:
+    """Once per person and model."""
+    return _("Made with %(name)s. Its licence: %(licence)s.") % {"name": model, "licence": licence}
 
 
 def without(negative: str) -> str:

@@ -80,7 +80,8 @@ def stale_statuses(turn: int = 0) -> list[StatusEdit]:
     looked_at = Q(status=Status.RUNNING) | Q(pk__in=[*order[:NEXT], *order[begin : begin + FURTHER]])
     rows = Generation.objects.unfinished().filter(looked_at, chat_id__isnull=False, status_message_id__isnull=False)
     edits = []
-    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress", "shortfall"):
+    shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
+    for row in rows.only("pk", "chat_id", *shown):
         text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING

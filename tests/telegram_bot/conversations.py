@@ -57,6 +57,10 @@ class Town:
         self.sent: list[dict[str, Any]] = []
         # By chat, the messages that wait for an answer, with the numbers of their updates.
         self.unanswered: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        # Answers, by chat and number, and how many messages each has answered so far.
+        self.answers: Counter[tuple[int, int]] = Counter()
+        # Messages that were edited, each as often as it may be explained that this changes nothing.
+        self.edited: Counter[tuple[int, int]] = Counter()
         self.buttons: dict[Button, None] = {}
         self.queries: list[str] = []
         self.batch = Batch(set())
@@ -75,6 +79,12 @@ class Town:
         self.batch.wanted = wanted
         if answered:
             self.unanswered[message["chat"]["id"]].append((message["message_id"], update["update_id"]))
+
+    def edits(self, update: dict[str, Any]) -> None:
+        message = update["edited_message"]
+        self.sent.append(update)
+        self._note(message["from"]["id"])
+        self.edited[message["chat"]["id"], message["message_id"]] = 1
 
     def presses(self, button: Button, user_id: int) -> None:
         """Also one that is no longer there, on a message that may be gone."""
@@ -247,26 +257,40 @@ class Town:
     def _check_answers(self, calls: list[Call]) -> None:
         """Each message got one, in order; of equal ones that were answered together the answer says how many."""
         for call in calls:
+            if call.status != 200 or call.chat_id is None:
+                continue
+            chat_id, several = int(call.chat_id), SEVERAL.search(str(call.params.get("text", "")))
             reply = call.params.get("reply_parameters")
-            if call.method not in NEW_MESSAGE or call.status != 200 or not isinstance(reply, dict):
-                continue
-            number, chat_id = reply["message_id"], int(call.chat_id or 0)
-            if self.telegram.world.chats[chat_id].messages[number].from_bot:
-                # To a press.
-                continue
-            waiting = self.unanswered[chat_id]
-            places = [place for place, (message_id, _) in enumerate(waiting) if message_id == number]
-            assert places, f"message {number} in {chat_id} is answered again, or out of turn"
-            several = SEVERAL.search(str(call.params.get("text", "")))
-            first = places[0] + 1 - (int(several[1]) if several else 1)
-            assert first >= 0
-            for message_id, update_id in waiting[:first]:
-                assert self._needs_no_answer(update_id), f"message {message_id} in {chat_id} was passed over"
-            del waiting[: places[0] + 1]
-        for chat_id, waiting in self.unanswered.items():
-            for message_id, update_id in waiting:
+            if call.method in NEW_MESSAGE and isinstance(reply, dict):
+                number = reply["message_id"]
+                if self.telegram.world.chats[chat_id].messages[number].from_bot:
+                    # To a press.
+                    continue
+                waiting = [message_id for message_id, _ in self.unanswered[chat_id]]
+                if number not in waiting and self.edited[chat_id, number]:
+                    self.edited[chat_id, number] -= 1
+                    continue
+                assert number in waiting, f"message {number} in {chat_id} is answered again, or out of turn"
+                answer = chat_id, int((call.response or {})["result"]["message_id"])
+                self._answered(answer, waiting.index(number) + 1, int(several[1]) if several else 1)
+            elif call.method == "editMessageText" and several is not None:
+                # A refusal that is given for one more message.
+                answer = chat_id, int(call.params["message_id"])
+                more = int(several[1]) - self.answers[answer]
+                self._answered(answer, more, more)
+        for chat_id, waiting_here in self.unanswered.items():
+            for message_id, update_id in waiting_here:
                 assert self._needs_no_answer(update_id), f"message {message_id} in {chat_id} is not answered"
-            waiting.clear()
+            waiting_here.clear()
+
+    def _answered(self, answer: tuple[int, int], until: int, number: int) -> None:
+        """The last `number` of those that waited, up to `until`."""
+        waiting = self.unanswered[answer[0]]
+        assert 0 < number <= until <= len(waiting), (answer, until, number, waiting)
+        for message_id, update_id in waiting[: until - number]:
+            assert self._needs_no_answer(update_id), f"message {message_id} in {answer[0]} was passed over"
+        del waiting[:until]
+        self.answers[answer] += number
 
     def _needs_no_answer(self, update_id: int) -> bool:
         """A prompt whose result is the answer, because it was faster; or one that was erased before its answer."""

@@ -48,7 +48,16 @@ TEXTS: tuple[tuple[str, int | None], ...] = (
 
 COMMANDS = (
     *("/start", "/help", "/status", "/usage", "/history", "/again", "/settings", "/privacy"),
-    *("/cancel", "/cancel all", "/cancel 1", "/cancel it", "/export_me", "/delete_me", "/start@simulator_bot x"),
+    *(
+        "/cancel",
+        "/cancel all",
+        "/cancel 1",
+        "/cancel it",
+        "/export_me",
+        "/delete_me",
+        "/ops",
+        "/start@simulator_bot x",
+    ),
 )
 MEDIA = ("sticker", "photo", "voice", "document", "animation", "poll", "location", "dice")
 IN_GROUPS = ("/video a cat x2", "@simulator_bot a dog", "/status@simulator_bot", "/again", "/cancel", "/history")

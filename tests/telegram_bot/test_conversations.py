@@ -193,6 +193,15 @@ def test_every_conversation_keeps_the_promises(
                 telegram.delete(button.chat_id, button.message_id)
 
         @precondition(lambda self: self.town.sent)
+        @rule(which=which, prompt=prompt, at_once=at_once)
+        def edits_a_message(self, which: int, prompt: tuple[str, int | None], at_once: bool) -> None:
+            self.before_message(at_once)
+            message = self.town.sent[-1 - which % len(self.town.sent)].get("message")
+            if message is not None:
+                self.town.edits(telegram.edit(message["chat"]["id"], message["message_id"], prompt[0]))
+                self.after_message(at_once)
+
+        @precondition(lambda self: self.town.sent)
         @rule(which=which)
         def telegram_repeats_itself(self, which: int) -> None:
             telegram.inject(self.town.sent[-1 - which % len(self.town.sent)])
