@@ -100,7 +100,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     complaints: list[str] = []
 
     # A person opens the chat page and types.
-    page = open_page(browser, complaints, 960, 880)
+    page = open_page(browser, complaints, 960, 960)
     page.add_init_script(WATCH)
     page.goto(running.chat)
     page.evaluate("window.sameDocument = true")
@@ -161,7 +161,7 @@ def test_buttons_settings_and_history_work_in_place(
 ) -> None:
     pictures = request.config.getoption("--screenshots")
     complaints: list[str] = []
-    page = open_page(browser, complaints, 960, 880)
+    page = open_page(browser, complaints, 960, 960)
     page.goto(running.chat)
     answers, toast = page.locator("[data-from=bot]"), page.get_by_test_id("toast")
     films = answers.filter(has=page.locator("video"))

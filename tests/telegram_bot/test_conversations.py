@@ -230,7 +230,8 @@ def test_every_conversation_keeps_the_promises(
 
         @rule()
         def the_bot_edits_status_messages(self) -> None:
-            run(self.town.house.show_status())
+            with self.town.status_shown():
+                run(self.town.house.show_status())
 
         @rule()
         def the_bot_is_restarted(self) -> None:
