@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
 from generations import services
 
-from .models import Notice, OperatorAccount
+from .models import OperatorAccount
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -34,6 +35,11 @@ def operator_chats(permission: str = SEE) -> list[int]:
     return [account.telegram_id for account in _accounts().order_by("pk") if account.user.has_perm(permission)]
 
 
+def among(telegram_ids: Collection[int]) -> set[int]:
+    """Who of them is an operator at all."""
+    return set(_accounts().filter(telegram_id__in=telegram_ids).values_list("telegram_id", flat=True))
+
+
 def is_operators_chat(chat_id: int, telegram_id: int) -> bool:
     """May this operator be told things here? In their chat, or in private."""
     return chat_id in (telegram_id, services.operators_chat())
@@ -42,7 +48,6 @@ def is_operators_chat(chat_id: int, telegram_id: int) -> bool:
 def forget(telegram_id: int) -> None:
     """Everything that is kept of this person is to go: then they are no operator in Telegram any more."""
     OperatorAccount.objects.filter(telegram_id=telegram_id).delete()
-    Notice.objects.filter(chat_id=telegram_id).delete()
 
 
 def account_of(telegram_id: int) -> dict[str, Any] | None:

@@ -38,6 +38,7 @@ MAY_IMPORT = {
     },
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
+    "generations.access": {"generations.models", "generations.limits", "generations.services"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -69,11 +70,14 @@ MAY_IMPORT = {
         "generations.attendance",
         "generations.limits",
         "generations.overview",
+        "generations.services",
         "t2vsite.health",
     },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
+    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
+        "generations.access",
         "generations.services",
         "generations.personal",
         "generations.afterwards",
