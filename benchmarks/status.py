@@ -175,6 +175,7 @@ def furnish(telegram: Any) -> None:
     from telegram_bot.simulator.chats import Message
 
     for chat_id, message_id in Generation.objects.unfinished().values_list("chat_id", "status_message_id"):
+        assert message_id is not None, "fill() gave it one"
         chat = telegram.world.add_chat(chat_id)
         about = {"message_id": message_id, "from": telegram.world.bot, "chat": chat.about(), "date": 1_700_000_000}
         chat.messages[message_id] = Message({**about, "text": "Queued"}, from_bot=True)
