@@ -114,10 +114,10 @@ def ask_inline(world: World, user_id: int, query: str, offset: str = "") -> Json
         return {"inline_query": payload}
 
 
-def allow_inline(world: World) -> None:
+def allow_inline(world: World, allowed: bool = True) -> None:
     """BotFather's switch for inline mode. A bot learns it from getMe."""
     with world.bell.changing():
-        world.inline_mode = True
+        world.inline_mode = allowed
 
 
 def promote(world: World, chat_id: int, user_id: int) -> None:

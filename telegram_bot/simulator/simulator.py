@@ -122,9 +122,9 @@ class Simulator:
         with self.world.bell.reading():
             return deepcopy(self.world.inline_queries.get(update["inline_query"]["id"]))
 
-    def allow_inline(self) -> None:
-        """Switch inline mode on, as BotFather does. A bot learns it from getMe."""
-        people.allow_inline(self.world)
+    def allow_inline(self, allowed: bool = True) -> None:
+        """Switch inline mode on or off, as BotFather does. A bot learns it from getMe."""
+        people.allow_inline(self.world, allowed)
 
     def promote(self, chat_id: int, user_id: int) -> None:
         """Make someone an administrator of a group."""
