@@ -18,9 +18,7 @@ Delivery is a second column, because failures and refusals must be told too:
 
 from __future__ import annotations
 
-import heapq
 import secrets
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -33,6 +31,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from generations import fair_order
 from generations.engine.base import EXACT, VideoSpec
 
 # A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
@@ -323,24 +322,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
                     return candidate
 
     def queue_positions(self) -> dict[int, int]:
-        """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""
-        lanes: dict[int, dict[int, deque[int]]] = {}
-        for pk, priority, requester_id in self.in_fair_order().values_list("pk", "priority", "requester_id"):
-            lanes.setdefault(priority, {}).setdefault(requester_id, deque()).append(pk)
-        positions: dict[int, int] = {}
-        served: dict[int, int] = {}
-        for _, people in sorted(lanes.items(), reverse=True):
-            # Whoever has not had a turn yet keeps their place before all who have, whichever lane that was in.
-            turns = [(served.get(person, place - len(people)), person) for place, person in enumerate(people)]
-            heapq.heapify(turns)
-            while turns:
-                _, person = turns[0]
-                positions[people[person].popleft()] = served[person] = len(positions) + 1
-                if people[person]:
-                    heapq.heapreplace(turns, (served[person], person))
-                else:
-                    heapq.heappop(turns)
-        return positions
+        """Position (1 = next) of every queued row, by primary key and in that order. One query."""
+        return fair_order.positions(self.in_fair_order().values_list("pk", "priority", "requester_id"))
 
     def claim_delivery(self, owner: str) -> Generation | None:
         """Take one finished row that nobody has been told about; None when there is none due."""

@@ -34,7 +34,7 @@ def status(ask: Ask) -> str:
     rows = list(own[:LOOKED_AT])
     if not rows:
         return texts.nothing_on_its_way()
-    outlook = Outlook.now()
+    outlook = Outlook.now(rows)
     rows.sort(key=lambda row: (row.started_at is None, outlook.positions.get(row.pk, 0)))
     # Once is enough to say that nobody renders.
     line_by_line = replace(outlook, unattended=False)

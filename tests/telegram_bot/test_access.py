@@ -254,6 +254,18 @@ async def test_asked_twice_there_is_one_request(house: House) -> None:
     assert len(house.telegram.bot_messages(OLGA)) == 1
 
 
+async def test_a_name_that_no_database_takes_does_not_keep_anybody_from_asking(house: House) -> None:
+    await set_policy(access="ask")
+    await operators(house, OLGA)
+    question = (await house.say("a red circle"))[-1]
+    hostile = {"id": ALICE, "is_bot": False, "first_name": "Al\ud83d\0i\nNumber: 7"}
+    message = {"message_id": question.id, "date": 1764000000, "chat": {"id": ALICE, "type": "private"}}
+    query = {"id": "7", "from": hostile, "chat_instance": "1", "message": message, "data": "ask_access"}
+    await house.inject({"update_id": 10**6, "callback_query": query})
+    await house.notify()
+    assert last(house, OLGA).text.splitlines()[1:] == ["Name: Ali Number: 7", "User name: –", "Number: 1001"]
+
+
 async def test_one_operator_decides_and_the_other_reads_who_did(house: House) -> None:
     await set_policy(access="ask")
     await operators(house, OLGA, PAUL)
