@@ -282,6 +282,34 @@ async def test_one_operator_decides_and_the_other_reads_who_did(house: House) ->
     assert [row.prompt for row in await jobs()] == ["a red circle"]
 
 
+def test_of_ten_operators_at_once_one_decides_and_the_person_hears_one_outcome() -> None:
+    person = Requester.objects.create(user_id=ALICE)
+    request = AccessRequest.objects.create(requester=person)
+    users = [User.objects.create(username=f"operator{number}") for number in range(10)]
+    together = threading.Barrier(10)
+    first: list[tuple[str, str]] = []
+
+    def decide(number: int) -> None:
+        try:
+            together.wait()
+            row, won = access_requests.decide(request.pk, granted=number % 2 == 0, by=users[number])
+            if won:
+                first.append((users[number].username, row.state))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    request.refresh_from_db()
+    person.refresh_from_db()
+    assert first == [(str(request.decided_by), request.state)]
+    assert (person.admitted_at is not None) is (request.state == "granted")
+    assert [bulletin.chat_id for bulletin in Bulletin.objects.all()] == [ALICE]
+
+
 async def test_whoever_is_denied_reads_it_once_and_may_ask_again_after_a_week(house: House) -> None:
     await set_policy(access="ask")
     await operators(house, OLGA)
