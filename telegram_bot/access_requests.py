@@ -54,10 +54,10 @@ def ask(press: Press) -> Pressed:
         if state == State.DENIED:
             return Pressed(texts.access_denied(again), alert=True)
         request = AccessRequest.objects.create(requester=requester)
-        person = press.person
-        words = texts.access_request(person.display_name, person.username, person.user_id)
+        # As it is stored: the name that came may hold what no database takes.
+        words = texts.access_request(requester.display_name, requester.username, requester.user_id)
         for chat_id in operator_chats(DECIDE):
-            bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=person.user_id)
+            bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=requester.user_id)
     return Pressed(texts.access_asked(), text=texts.access_asked())
 
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, close_old_connections
 from telegram import BotCommand
 from telegram.error import TelegramError
 
+from generations import asked
 from generations.sweep import sweep_patiently
 
 from . import alerts, application, bulletins, inbox, lease, texts
@@ -171,6 +172,7 @@ async def work(
 
 def forget_old() -> None:
     inbox.forget_old()
+    asked.forget_old()
     alerts.forget_old()
     bulletins.forget_old()
 

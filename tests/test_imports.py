@@ -40,10 +40,14 @@ MAY_IMPORT = {
     "generations.personal": {"generations.models", "generations.limits"},
     "generations.access": {"generations.models", "generations.limits", "generations.services"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
+    "generations.language": set(),
+    "generations.groups": {"generations.models", "generations.prompts"},
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
         "generations.models",
         "generations.limits",
+        "generations.groups",
+        "generations.language",
         "generations.prompts",
         "generations.flags",
         "generations.preferences",
@@ -64,7 +68,7 @@ MAY_IMPORT = {
         "generations.quiet",
     },
     # The sweeper lives in the bot process.
-    "telegram_bot.process": {"telegram_bot", "generations.sweep"},
+    "telegram_bot.process": {"telegram_bot", "generations.sweep", "generations.asked"},
     "telegram_bot.conditions": {
         "telegram_bot",
         "generations.attendance",
@@ -79,6 +83,8 @@ MAY_IMPORT = {
         "telegram_bot",
         "generations.access",
         "generations.services",
+        "generations.groups",
+        "generations.asked",
         "generations.personal",
         "generations.afterwards",
         "generations.erasing",
