@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from generations import personal
-from generations.models import Delivery, Generation, GenerationEvent, Policy, Requester, Status
+from generations.models import AskedPrompt, Delivery, Generation, GenerationEvent, Policy, Requester, Status
 from telegram_bot import job_buttons
 from telegram_bot.captions import utf16_length
 from telegram_bot.consumer import FAILURES
@@ -80,7 +80,7 @@ class Town:
         # What became of each row, by what was seen here: "waits", "made" or "lost".
         self.rows: dict[int, str] = {}
         self.owners: dict[int, int] = {}
-        self.erased: set[int] = set()
+        self.erasers: set[int] = set()
         self.told: set[int] = set()
 
     # --- what people do
@@ -144,6 +144,7 @@ class Town:
         if batch.updates == 1:
             self._check_one(batch, len(new), room, calls)
         self._check_limits()
+        self.erasers |= batch.erasing
         for person in batch.accepting | batch.erasing:
             kept = [] if person in batch.erasing else self.kept[person]
             self.kept[person] = []
@@ -248,7 +249,6 @@ class Town:
                 self.rows[pk] = "lost"
         for kind, pk in before.keys() - after.keys():
             if kind == "job":
-                self.erased.add(pk)
                 del self.rows[pk]
 
     def _check_one(self, batch: Batch, accepted: int, room: dict[int, int], calls: list[Call]) -> None:
@@ -269,6 +269,9 @@ class Town:
         action, *arguments = button.data.split(":")
         if action in {"settings", "history", "erase", "keep_all"}:
             return int(arguments[0])
+        if action in {"anyway", "translated", "drop"}:
+            asked = AskedPrompt.objects.select_related("requester").filter(pk=int(arguments[0])).first()
+            return asked.requester.user_id if asked is not None else None
         if action in OF_JOBS and arguments and arguments[0].isdigit():
             return self.owners.get(int(arguments[0]))
         return None
@@ -330,7 +333,7 @@ class Town:
         if chat_id < 0 and not self.is_open:
             return True
         row = Generation.objects.filter(request_key=f"update:{update_id}").first()
-        return row.is_finished if row is not None else bool(self.erased)
+        return row.is_finished if row is not None else bool(self.erasers & {chat_id, *(PEOPLE if chat_id < 0 else ())})
 
     def _check_toasts(self) -> None:
         """Each press was answered, so that no button waits for ever; once."""
