@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -394,6 +394,17 @@ def choose(person: Person, setting: str, value: str) -> bool:
 def reset_settings(person: Person) -> bool:
     """Everything as the policy has it."""
     return _set(person, {"preset": "", "aspect": "", "seconds": None})
+
+
+def choose_language(person: Person, language: str) -> None:
+    """In which this person wants to be answered; "" is as their Telegram is."""
+    _set(person, {"language": language})
+
+
+def chosen_languages(user_ids: Collection[int]) -> dict[int, str]:
+    """Of those of them who chose one."""
+    chosen = Requester.objects.filter(user_id__in=user_ids).exclude(language="")
+    return dict(chosen.values_list("user_id", "language"))
 
 
 def _set(person: Person, values: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, privacy, settings_menu, texts
+from . import guide, history, job_buttons, language_menu, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
@@ -12,6 +12,7 @@ ACTIONS: dict[str, Action] = {
     **history.ACTIONS,
     **guide.ACTIONS,
     **settings_menu.ACTIONS,
+    **language_menu.ACTIONS,
     **privacy.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.

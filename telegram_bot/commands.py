@@ -13,6 +13,7 @@ from .buttons import Answer
 from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
+from .language_menu import language
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
 
@@ -88,6 +89,7 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "again": again,
     "cancel": cancel,
     "settings": settings,
+    "language": language,
     "privacy": privacy,
     "export_me": export_me,
     "delete_me": delete_me,

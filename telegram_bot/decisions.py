@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.db import transaction
 
 from generations import afterwards, services
 
-from . import commands, outbox, texts
+from . import commands, languages, outbox, texts
 from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -60,54 +61,61 @@ class Decisions:
         return {update_id: self._wishes.pop(update_id) for update_id in update_ids if update_id in self._wishes}
 
 
-def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
+def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pressed]:
     """Submit the prompts, do what the buttons say and note all answers. Whoever does it once more finds the same jobs.
 
+    spoken: in which language each update is answered.
     Returns what became of each press, by the id of its query: the toasts are shown at once and not noted.
     """
     asked: dict[int, services.Request] = {}
     decided: list[outbox.Decision] = []
     presses: dict[str, Pressed] = {}
     for update_id, wish in wishes.items():
-        if isinstance(wish, services.Request):
-            asked[update_id] = wish
-        elif isinstance(wish, Rewording):
-            asked[update_id] = afterwards.reworded(wish.request, wish.message_id, wish.job)
-        elif isinstance(wish, Move):
-            # Those from before it must be there to be moved.
-            decided += _submit(asked)
-            services.chat_moved(wish.old_id, wish.new_id)
-        elif isinstance(wish, Ask):
-            if any(request.person.user_id == wish.person.user_id for request in asked.values()):
-                decided += _submit(asked)
-            decided += _answer(update_id, wish)
-        elif isinstance(wish, Press):
-            if wish.action in LAST:
-                outbox.decide(decided + _submit(asked))
-                decided = []
-            pressed = presses[wish.query_id] = act(wish)
-            if pressed.announces is not None:
-                decided.append(outbox.Decision(update_id, announces=pressed.announces))
-            elif pressed.shows:
-                decided.append(_decision(update_id, pressed))
-        else:
-            decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
-    outbox.decide(decided + _submit(asked))
+        with languages.speaking(spoken[update_id]):
+            if isinstance(wish, services.Request):
+                asked[update_id] = wish
+            elif isinstance(wish, Rewording):
+                asked[update_id] = afterwards.reworded(wish.request, wish.message_id, wish.job)
+            elif isinstance(wish, Move):
+                # Those from before it must be there to be moved.
+                decided += _submit(asked, spoken)
+                services.chat_moved(wish.old_id, wish.new_id)
+            elif isinstance(wish, Ask):
+                if any(request.person.user_id == wish.person.user_id for request in asked.values()):
+                    decided += _submit(asked, spoken)
+                decided += _answer(update_id, wish)
+            elif isinstance(wish, Press):
+                if wish.action in LAST:
+                    outbox.decide(decided + _submit(asked, spoken))
+                    decided = []
+                pressed = presses[wish.query_id] = act(wish)
+                if pressed.announces is not None:
+                    decided.append(outbox.Decision(update_id, announces=pressed.announces))
+                elif pressed.shows:
+                    decided.append(_decision(update_id, pressed))
+            else:
+                decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
+    outbox.decide(decided + _submit(asked, spoken))
     return presses
 
 
-def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
+def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> list[outbox.Decision]:
     """All of them, which are none then."""
     if not asked:
         return []
     outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
     asked.clear()
     return [
-        outbox.Decision(update_id, texts.refusal(outcome))
+        outbox.Decision(update_id, _refusal(outcome, spoken[update_id]))
         if isinstance(outcome, services.REFUSALS)
         else outbox.Decision(update_id, announces=outcome.pk)
         for update_id, outcome in outcomes
     ]
+
+
+def _refusal(refusal: services.Refusal, language: str) -> str:
+    with languages.speaking(language):
+        return texts.refusal(refusal)
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

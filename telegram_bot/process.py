@@ -11,12 +11,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import close_old_connections
-from telegram import BotCommand
 from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, texts
+from . import application, inbox, lease, menus
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -185,10 +184,7 @@ async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
             logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
         await asyncio.sleep(pause)
     complaints.problem = ""
-    try:
-        await bot.bot.set_my_commands([BotCommand(name, str(what)) for name, what in texts.COMMANDS.items()])
-    except TelegramError as error:
-        logger.warning("The list of commands was not set: %s", sort(error).reason)
+    await menus.offer(bot.bot)
 
 
 async def keep_going(

@@ -1,4 +1,7 @@
-"""Every word a person reads in the chat. Plain text: no parse mode anywhere, so nothing a person types can break it."""
+"""Every word a person reads in the chat. Plain text: no parse mode anywhere, so nothing a person types can break it.
+
+Call these while the person's language is spoken (languages.py). docs/translations.md says how a new text is translated.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,29 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
 from generations.prompts import MAX_CHARACTERS, PromptRefused
 
 COMMANDS = {
-    "start": "What this bot does",
-    "hello": "The same",
-    "help": "What to write, with examples to tap",
-    "video": "Make a video from the text that follows",
-    "status": "Your videos on their way",
-    "history": "Your finished videos, to get them again",
-    "again": "Your last prompt once more, with another seed",
-    "cancel": "Stop your newest video, or all of them",
-    "usage": "What is left of today",
-    "settings": "How your videos are made",
-    "privacy": "What is kept of you, how long, and who sees it",
-    "export_me": "Everything that is kept of you, as a file",
-    "delete_me": "Delete everything that is kept of you",
+    "start": gettext_noop("What this bot does"),
+    "hello": gettext_noop("The same"),
+    "help": gettext_noop("What to write, with examples to tap"),
+    "video": gettext_noop("Make a video from the text that follows"),
+    "status": gettext_noop("Your videos on their way"),
+    "history": gettext_noop("Your finished videos, to get them again"),
+    "again": gettext_noop("Your last prompt once more, with another seed"),
+    "cancel": gettext_noop("Stop your newest video, or all of them"),
+    "usage": gettext_noop("What is left of today"),
+    "settings": gettext_noop("How your videos are made"),
+    "language": gettext_noop("In which language I answer"),
+    "privacy": gettext_noop("What is kept of you, how long, and who sees it"),
+    "export_me": gettext_noop("Everything that is kept of you, as a file"),
+    "delete_me": gettext_noop("Delete everything that is kept of you"),
 }
 
 # --- answers
@@ -36,15 +40,24 @@ COMMANDS = {
 
 def greeting(words: str, draws: str = "", examples: Sequence[str] = ()) -> str:
     """The operator's greeting, what the loaded model can draw, and prompts to try."""
-    parts = [words, draws]
+    # The one that is there from the beginning is translated; any other stays as the operator wrote it.
+    parts = [_(words) if words else "", draws]
     if examples:
         parts.append(_("For example:") + "\n" + "\n".join(f"• {example}" for example in examples))
     return "\n\n".join(part for part in parts if part)
 
 
+def command(name: str) -> str:
+    """What it is for. Telegram shows it beside the command."""
+    return _(COMMANDS[name])
+
+
+def listed() -> str:
+    return "\n".join(f"/{name}: {command(name)}" for name in COMMANDS)
+
+
 def commands() -> str:
-    listed = "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items())
-    return _("I do not know that command. There are:") + f"\n{listed}\n" + _("Anything else you write is a prompt.")
+    return _("I do not know that command. There are:") + f"\n{listed()}\n" + _("Anything else you write is a prompt.")
 
 
 def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "", *, examples: bool = False) -> str:
@@ -56,7 +69,7 @@ def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "", *
         begin,
         f"{draws} {habits}".strip(),
         flags,
-        "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items()),
+        listed(),
         model,
     ]
     return "\n\n".join(part for part in parts if part)
@@ -114,7 +127,10 @@ def for_several(words: str, messages: int) -> str:
     """One answer for messages that waited for the same one."""
     if messages == 1:
         return words
-    return words + "\n\n" + _("(This answers your last %(number)d messages.)") % {"number": messages}
+    number = ngettext(
+        "(This answers your last %(number)d message.)", "(This answers your last %(number)d messages.)", messages
+    )
+    return words + "\n\n" + number % {"number": messages}
 
 
 # --- what a person has
@@ -164,7 +180,9 @@ def no_history() -> str:
 
 def history_line(title: str, made_at: datetime, seed: int) -> str:
     """A button. Its end may be cut off on a phone."""
-    return f"{title} · {date_format(timezone.localtime(made_at), 'j M')} · {_('Seed %(seed)d') % {'seed': seed}}"
+    # Day and month without the year, short, in Django's format letters.
+    made = date_format(timezone.localtime(made_at), _("j M"))
+    return f"{title} · {made} · {_('Seed %(seed)d') % {'seed': seed}}"
 
 
 def button_newer() -> str:
@@ -229,7 +247,7 @@ def setting_length() -> str:
 
 
 def seconds(number: float) -> str:
-    return _("%(number)s s") % {"number": f"{number:.3g}"}
+    return _("%(number)s s") % {"number": number_format(f"{number:.3g}")}
 
 
 def chosen(label: str) -> str:
@@ -243,6 +261,14 @@ def button_as_default() -> str:
 
 def settings_saved() -> str:
     return _("Saved.")
+
+
+def language() -> str:
+    return _("In which language shall I answer you? Your prompts stay as you write them.")
+
+
+def button_as_telegram() -> str:
+    return _("As in my Telegram")
 
 
 def not_on_offer() -> str:
@@ -259,8 +285,8 @@ def privacy(days: int) -> str:
             _("What is kept of you, and for how long:"),
             "• "
             + _(
-                "Your name, user name, number and language as Telegram tells them, and your /settings: until you "
-                "delete everything. The operators may add notes and a ban."
+                "Your name, user name, number and language as Telegram tells them, and what you chose with /settings "
+                "and /language: until you delete everything. The operators may add notes and a ban."
             ),
             "• "
             + _(
@@ -356,7 +382,7 @@ def refusal(error: Exception) -> str:
     if isinstance(error, InvalidSpec):
         return invalid(error)
     # An engine's error keeps its public words apart; the others are made for people.
-    return str(getattr(error, "public_reason", error))
+    return failed(str(getattr(error, "public_reason", error)))
 
 
 def invalid(error: InvalidSpec) -> str:
@@ -420,7 +446,12 @@ def limit(error: LimitReached) -> str:
         )
         return words % many + " " + _("Send this again when one of them is done.")
     if error.rule == "queue":
-        return _("The queue is full: %(limit)d prompts wait already. Please try again in a few minutes.") % many
+        words = ngettext(
+            "The queue is full: %(limit)d prompt waits already. Please try again in a few minutes.",
+            "The queue is full: %(limit)d prompts wait already. Please try again in a few minutes.",
+            error.limit,
+        )
+        return words % many
     if error.rule == "storage":
         return _("There is no room for new videos right now. Please try again later.")
     again = resets(error.retry_at) or _("Please try again later.")
@@ -624,11 +655,12 @@ def facts(
     if frames is not None:
         parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
     if fps is not None:
-        parts.append(_("%(number)s per second") % {"number": f"{fps:g}"})
+        parts.append(_("%(number)s per second") % {"number": number_format(f"{fps:g}")})
     if guidance is not None:
-        parts.append(_("guidance %(number)s") % {"number": f"{guidance:g}"})
+        parts.append(_("guidance %(number)s") % {"number": number_format(f"{guidance:g}")})
     if seconds is not None:
-        parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
+        taken = number_format(f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}")
+        parts.append(_("made in %(seconds)s s") % {"seconds": taken})
     return " · ".join(parts)
 
 
@@ -641,7 +673,8 @@ def ignored(tail: str) -> str:
 
 
 def failed(reason: str) -> str:
-    return reason or _("This video could not be made.")
+    """reason: what a worker wrote, in English; marked there with gettext_noop."""
+    return _(reason) if reason else _("This video could not be made.")
 
 
 def rejected(reason: str) -> str:

@@ -40,7 +40,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
     fieldsets = [
-        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
+        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
         ("Standing", {"fields": ["standing", "banned_at", "ban_reason", "usage", "last_served_at", "prompts"]}),
         (None, {"fields": ["notes"]}),
     ]
@@ -49,6 +49,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         "username",
         "user_id",
         "language_code",
+        "language",
         "created_at",
         "standing",
         "banned_at",

@@ -148,9 +148,9 @@ async def test_a_flood_of_one_person_takes_little_and_the_known_prompt_is_still_
         queries.append(sql)
         return execute(sql, *rest)
 
-    def watched(wishes: dict[int, Any]) -> None:
+    def watched(wishes: dict[int, Any], spoken: dict[int, str]) -> None:
         with connection.execute_wrapper(count):
-            decisions.settle(wishes)
+            decisions.settle(wishes, spoken)
 
     with monkeypatch.context() as patch:
         patch.setattr(consumer, "settle", watched)
