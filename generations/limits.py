@@ -67,6 +67,7 @@ class Counts:
         """Raise LimitReached for the first rule that stands in the way of one more prompt."""
         own = self._own[requester.pk]
         not_banned(requester)
+        not_paused(self.policy)
         videos_per_day(own, self.policy)
         waiting_at_once(own, self.policy)
         whole_queue(self._unfinished, self.policy)
@@ -82,6 +83,12 @@ def not_banned(requester: Requester) -> None:
     """A banned person submits nothing."""
     if requester.is_banned:
         raise LimitReached("banned", reason=requester.ban_reason)
+
+
+def not_paused(policy: Policy) -> None:
+    """While an operator has paused the intake nobody submits anything."""
+    if policy.paused:
+        raise LimitReached("paused", reason=policy.pause_notice)
 
 
 def videos_per_day(own: list[tuple[str, datetime]], policy: Policy) -> None:

@@ -22,6 +22,7 @@ import heapq
 import secrets
 from collections import deque
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
 
@@ -74,6 +75,10 @@ class Requester(models.Model):
     preset = models.CharField(max_length=20, blank=True, editable=False)
     aspect = models.CharField(max_length=16, blank=True, editable=False)
     seconds = models.FloatField(null=True, blank=True, editable=False)
+    style = models.CharField(max_length=24, blank=True, editable=False)
+    silent = models.BooleanField(default=False, editable=False, help_text="Results never ring.")
+    # Model and licence as a caption told them last, see captions of results.
+    licence_told = models.CharField(max_length=410, blank=True, editable=False)
     # Fair order: whoever was served longest ago comes first.
     last_served_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -121,6 +126,31 @@ class Policy(models.Model):
     max_pixels = models.PositiveIntegerField(
         default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
     )
+    quiet_from = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Results that arrive from this hour on ring nobody's phone; both empty: they always may.",
+        validators=[MaxValueValidator(23)],
+    )
+    quiet_until = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The hour in which they ring again.", validators=[MaxValueValidator(23)]
+    )
+    reactions = models.BooleanField(
+        default=False,
+        help_text="An accepted prompt gets 👀 as well, where that is allowed and as long as there is little to send.",
+    )
+    paused = models.BooleanField(
+        default=False, help_text="No new prompts are taken. What was accepted before is still made."
+    )
+    pause_notice = models.CharField(
+        max_length=300, blank=True, help_text="What people read meanwhile, behind the sentence that says so."
+    )
+    operators_chat_id = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Number of the chat where alerts and requests go; of a group it begins with -. Empty: to each "
+        "operator's private chat.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
@@ -136,6 +166,32 @@ class Policy(models.Model):
     def current(cls) -> Policy:
         """The one row, made with the defaults on first use."""
         return cls.objects.get_or_create(pk=1)[0]
+
+    @classmethod
+    def pause(cls, paused: bool, *, by: Any) -> bool:
+        """Stop or go on taking prompts. False when that is so already."""
+        changes = {"paused": paused, "updated_at": timezone.now(), "updated_by": by}
+        return cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
+
+
+class Style(models.Model):
+    """Words that an operator puts around people's prompts. Rows keep the words that they were made with."""
+
+    # What stands for the prompt in the words.
+    PLACE = "{prompt}"
+
+    name = models.CharField(max_length=24, unique=True, help_text="As people type it: --style NAME.")
+    label = models.CharField(max_length=24, help_text="On the button in /settings.")
+    words = models.CharField(max_length=300, help_text=f"What the model reads; {PLACE} stands for the prompt, once.")
+    negative = models.CharField(max_length=300, blank=True, help_text="What not to show, besides what people say.")
+    enabled = models.BooleanField(default=False, help_text="May people choose it?")
+    position = models.PositiveSmallIntegerField(default=0, help_text="The smallest comes first.")
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Status(models.TextChoices):
@@ -299,6 +355,10 @@ class Generation(models.Model):
     steps = models.PositiveSmallIntegerField()
     guidance_scale = models.FloatField()
     preset = models.CharField(max_length=20, default=EXACT)
+    # With the words of that day: the same seed gives the same frames when the style is another one since.
+    style = models.CharField(max_length=24, blank=True)
+    style_words = models.CharField(max_length=300, blank=True)
+    style_negative = models.CharField(max_length=300, blank=True)
     priority = models.SmallIntegerField(default=0)
 
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
@@ -323,6 +383,8 @@ class Generation(models.Model):
 
     model_name = models.CharField(max_length=200, blank=True)
     model_licence = models.CharField(max_length=200, blank=True)
+    # How many videos one message asked for and got. On the first one only.
+    results = models.PositiveSmallIntegerField(default=1, editable=False)
     # Of several results that were asked for, those that did not fit, see services.Shortfall. On the first one only.
     shortfall = models.JSONField(null=True, blank=True, editable=False)
     ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
@@ -369,11 +431,25 @@ class Generation(models.Model):
     # --- questions
 
     @property
+    def is_begun(self) -> bool:
+        """Too late to change what it will show."""
+        return self.status not in (Status.PENDING_REVIEW, Status.QUEUED)
+
+    @property
     def is_finished(self) -> bool:
         return self.status in FINISHED
 
     def spec(self) -> VideoSpec:
         """What the engine is asked for."""
+        asked = self.asked()
+        if not self.style:
+            return asked
+        before, _, after = self.style_words.partition(Style.PLACE)
+        negative = ", ".join(words for words in (self.negative_prompt, self.style_negative) if words)
+        return replace(asked, prompt=f"{before}{self.prompt}{after}", negative_prompt=negative)
+
+    def asked(self) -> VideoSpec:
+        """What the person asked for, without the words of its style."""
         return VideoSpec(
             prompt=self.prompt,
             negative_prompt=self.negative_prompt,

@@ -169,7 +169,7 @@ def _facts(row: Generation, maker: Engine, clip: VideoFile) -> dict[str, Any]:
         "duration": clip.duration,
         "model_name": maker.card.name[:200],
         "model_licence": maker.card.licence[:200],
-        "ignored_text": maker.ignored_text(row.prompt),
+        "ignored_text": maker.ignored_text(row.spec().prompt),
     }
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import redis
 from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import attendance, flags, limits, preferences, prompts, tasks
+from generations import attendance, flags, limits, preferences, prompts, styles, tasks
 from generations.engine.base import MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import (
@@ -26,6 +28,7 @@ from generations.models import (
     Policy,
     Requester,
     Status,
+    Style,
 )
 from generations.served import served_model
 
@@ -34,6 +37,10 @@ Operator = AbstractBaseUser
 # Everything by which submit() says no to a person. EngineError: the model folder cannot be read.
 Refusal = prompts.PromptRefused | limits.LimitReached | InvalidSpec | EngineError
 REFUSALS = (prompts.PromptRefused, limits.LimitReached, InvalidSpec, EngineError)
+
+
+# Chosen in a menu or typed behind --style.
+NO_STYLE = styles.NONE
 
 
 class Gone(Exception):
@@ -78,10 +85,20 @@ class Request:
     preset: str | None = None
     # Other parameters of engine.base.VideoSpec.
     changes: Mapping[str, Any] = field(default_factory=dict)
+    # None: the person's own.
+    styling: styles.Styling | None = None
     # Flags in the prompt are read, and the person's settings count. False: prompt and changes say everything.
     as_typed: bool = True
     # The row that it repeats or varies.
     parent_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one request comes to: as many clips as it wants, in one style."""
+
+    specs: list[VideoSpec]
+    styling: styles.Styling
 
 
 @dataclass(frozen=True)
@@ -101,6 +118,11 @@ def greeting() -> str:
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
     return read_card(served_model(), turbo=bool(settings.TURBO_LORA))
+
+
+def reactions_wanted() -> bool:
+    """Is an accepted prompt to get a reaction besides its answer?"""
+    return Policy.current().reactions
 
 
 def nobody_renders() -> bool:
@@ -139,8 +161,8 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
     A flood costs little that way: the questions that every prompt asks the database are asked once for all of them.
     """
     policy = Policy.current()
-    asked = _specs(requests, policy)
-    sound = [request for request, specs in zip(requests, asked, strict=True) if isinstance(specs, list)]
+    asked = _orders(requests, policy)
+    sound = [request for request, order in zip(requests, asked, strict=True) if isinstance(order, Order)]
     held = policy.review == Policy.Review.BEFORE_GENERATION
     outcomes: list[Generation | Refusal] = []
     created: list[Generation] = []
@@ -150,17 +172,18 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
         keys = [request.request_key for request in sound]
         known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
         counts = limits.Counts(requesters.values(), policy)
-        for request, specs in zip(requests, asked, strict=True):
-            if not isinstance(specs, list):
-                outcomes.append(specs)
+        for request, order in zip(requests, asked, strict=True):
+            if not isinstance(order, Order):
+                outcomes.append(order)
                 continue
             if request.request_key not in known:
                 requester, parent = requesters[request.person.user_id], request.parent_id
                 rows = [
-                    _new(requester, key, held=held, place=place, parent_id=parent, **vars(spec))
-                    for spec, key, place in _each(request, specs)
+                    _new(requester, key, held=held, place=place, parent_id=parent, **vars(spec), **vars(order.styling))
+                    for spec, key, place in _each(request, order.specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)
+                rows[0].results = len(accepted) or 1
                 created += accepted
                 if not accepted and refusal is not None:
                     outcomes.append(refusal)
@@ -202,20 +225,23 @@ def shortfall(generation: Generation) -> Shortfall | None:
     return Shortfall(kept["asked"], kept["accepted"], limits.LimitReached(**kept["why"]))
 
 
-def _specs(requests: Sequence[Request], policy: Policy) -> list[list[VideoSpec] | Refusal]:
-    """What each request asks the engine for, as many clips as it wants, or what is wrong with it."""
+def _orders(requests: Sequence[Request], policy: Policy) -> list[Order | Refusal]:
+    """What each request comes to, or what is wrong with it."""
     try:
         card: ModelCard | EngineError = preferences.offered_card(model_card(), policy)
     except EngineError as error:
         card = error
     chosen = _choices(requests, policy, card)
-    specs: list[list[VideoSpec] | Refusal] = []
+    # Most prompts name none, and a flood must not ask for each.
+    offered = functools.cache(styles.offered)
+    orders: list[Order | Refusal] = []
     for request in requests:
+        own = chosen.get(request.person.user_id, preferences.Choices())
         try:
-            specs.append(_clips(request, policy, card, chosen.get(request.person.user_id, preferences.Choices())))
+            orders.append(_order(request, policy, card, own, offered))
         except REFUSALS as refusal:
-            specs.append(refusal)
-    return specs
+            orders.append(refusal)
+    return orders
 
 
 def _choices(
@@ -230,9 +256,13 @@ def _choices(
     return {requester.user_id: preferences.choices_of(requester, offered) for requester in found}
 
 
-def _clips(
-    request: Request, policy: Policy, card: ModelCard | EngineError, chosen: preferences.Choices
-) -> list[VideoSpec]:
+def _order(
+    request: Request,
+    policy: Policy,
+    card: ModelCard | EngineError,
+    chosen: preferences.Choices,
+    offered: Callable[[], Mapping[str, Style]],
+) -> Order:
     """The prompt's own flags win over what comes with it, and that over the person's settings."""
     prompt, typed = prompts.clean(request.prompt), dict[str, str]()
     if request.as_typed:
@@ -250,8 +280,13 @@ def _clips(
         first = card.spec(prompt, **{"seed": random_seed(), **given})
     except InvalidSpec as error:
         raise flags.as_typed(error, typed) from error
+    styling = styles.Styling() if request.styling is None else request.styling
+    if "style" in typed:
+        styling = styles.styling(typed["style"], offered())
+    elif request.as_typed and request.styling is None and chosen.style:
+        styling = styles.styling(chosen.style, offered())
     number = int(typed.get(flags.RESULTS, 1))
-    return [replace(first, seed=(first.seed + further) % (MAX_SEED + 1)) for further in range(number)]
+    return Order([replace(first, seed=(first.seed + further) % (MAX_SEED + 1)) for further in range(number)], styling)
 
 
 def rerun(
@@ -264,11 +299,12 @@ def rerun(
 ) -> Generation:
     """Make a new row from an old one, with its parent; the answer goes to the same chat. History stays as it is.
 
-    Flags in another prompt win over the other changes.
+    Flags in another prompt win over the other changes. Its style stays, in the words of that day, unless a flag names
+    another.
     The preset stays unless it is among the changes; then the new one says how many steps, unless they are as well.
     Raises PromptRefused or InvalidSpec.
     """
-    card, typed = model_card(), dict[str, str]()
+    card, typed, styling = model_card(), dict[str, str](), styles.Styling.of(generation)
     chosen: Any = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
     # What the row says was read before.
     if prompt is not None and prompt != generation.prompt:
@@ -277,7 +313,9 @@ def rerun(
         if "preset" in said:
             changes.pop("steps", None)
         changes, chosen = {**changes, **said, "prompt": prompt}, said.get("seed", chosen)
-    values = {**vars(generation.spec()), **changes, "seed": chosen}
+        if "style" in typed:
+            styling = styles.styling(typed["style"], styles.existing())
+    values = {**vars(generation.asked()), **changes, "seed": chosen}
     if values["preset"] != generation.preset and "steps" not in changes:
         del values["steps"]
     try:
@@ -289,7 +327,7 @@ def rerun(
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
     with transaction.atomic():
         key = f"rerun:{secrets.token_urlsafe(16)}"
-        facts = {**vars(spec), "parent": generation, "created_by": by}
+        facts = {**vars(spec), **vars(styling), "parent": generation, "created_by": by}
         row = _new(generation.requester, key, held=False, place=place, **facts)
         _create([row], actor=str(by))
         return row
@@ -340,6 +378,25 @@ def unban(requester: Requester, *, by: Operator) -> None:
     Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="")
 
 
+def pause(*, by: Operator) -> bool:
+    """Take no new prompts; what was accepted is still made. False when that is so already."""
+    return _pause(True, by, "Paused in Telegram.")
+
+
+def resume(*, by: Operator) -> bool:
+    """Take prompts again."""
+    return _pause(False, by, "Resumed in Telegram.")
+
+
+def _pause(paused: bool, by: Operator, words: str) -> bool:
+    """With a line in the admin's log, which is where a change of the form stands too."""
+    with transaction.atomic():
+        changed = Policy.pause(paused, by=by)
+        if changed:
+            LogEntry.objects.log_actions(by.pk, [Policy.current()], CHANGE, words, single_object=True)
+    return changed
+
+
 def remember(person: Person) -> Requester:
     """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
     with transaction.atomic():
@@ -386,14 +443,14 @@ def lengths() -> tuple[float, ...]:
 
 
 def choose(person: Person, setting: str, value: str) -> bool:
-    """Set the person's preset, aspect or seconds. False when that is not on offer."""
+    """Set one of the person's preferences.Choices. False when that is not on offer."""
     chosen = preferences.chosen(setting, value, settings_of(person.user_id)[0])
     return chosen is not None and _set(person, {setting: chosen})
 
 
 def reset_settings(person: Person) -> bool:
     """Everything as the policy has it."""
-    return _set(person, {"preset": "", "aspect": "", "seconds": None})
+    return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False})
 
 
 def choose_language(person: Person, language: str) -> None:
@@ -413,8 +470,29 @@ def _set(person: Person, values: Mapping[str, Any]) -> bool:
         return Requester.objects.filter(pk=requester.pk).update(**values) == 1
 
 
+def licence_to_tell(generation: Generation) -> str:
+    """The licence of the model that made it, when the person has not been told that; else ""."""
+    if not generation.model_name or not generation.model_licence:
+        return ""
+    return "" if generation.requester.licence_told == _licence_of(generation) else generation.model_licence
+
+
+def licence_told(generation: Generation) -> bool:
+    """Its caption arrived, so later ones only name the model, until it is another one. False when that was known."""
+    if not generation.model_name:
+        return False
+    licence = _licence_of(generation)
+    untold = Requester.objects.filter(pk=generation.requester_id).exclude(licence_told=licence)
+    return untold.update(licence_told=licence) == 1
+
+
+def _licence_of(generation: Generation) -> str:
+    return f"{generation.model_name}: {generation.model_licence}"
+
+
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
+    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
     return Generation.objects.filter(chat_id=old_id).update(
         chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
     )

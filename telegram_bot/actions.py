@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, language_menu, privacy, settings_menu, texts
+from . import edits, guide, history, job_buttons, language_menu, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
     **job_buttons.ACTIONS,
+    **edits.ACTIONS,
     **history.ACTIONS,
     **guide.ACTIONS,
     **settings_menu.ACTIONS,

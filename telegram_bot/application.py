@@ -17,6 +17,8 @@ from .limiter import FloodLimiter
 MESSAGE = filters.UpdateType.MESSAGE
 PRIVATE = filters.ChatType.PRIVATE
 WORDS = filters.TEXT | filters.CAPTION
+# What Telegram says in somebody's name: nobody wrote it, and nobody waits for an answer.
+SERVICE = filters.StatusUpdate.ALL | filters.SUCCESSFUL_PAYMENT | filters.BOOST_ADDED | filters.PASSPORT_DATA
 
 
 class Command(filters.MessageFilter):
@@ -72,8 +74,9 @@ def add_handlers(application: App) -> App:
     add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
-    add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
+    add(MessageHandler(MESSAGE & PRIVATE & ~SERVICE, handlers.no_text))
+    add(MessageHandler(filters.UpdateType.EDITED_MESSAGE & WORDS, handlers.edited))
     add(CallbackQueryHandler(handlers.pressed))
-    # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
+    # Everything else gets no answer: channel posts, service messages, votes, other bots' commands.
     application.add_error_handler(report_failure)
     return application

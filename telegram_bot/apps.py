@@ -21,6 +21,7 @@ class TelegramBotConfig(AppConfig):
 
 def forget(user_id: int, messages: Messages) -> int:
     """As personal_updates.forget; imported when it is called, because a worker has no Telegram library."""
-    from telegram_bot import personal_updates
+    from telegram_bot import operators, personal_updates
 
+    operators.forget(user_id)
     return personal_updates.forget(user_id, messages)

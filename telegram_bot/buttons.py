@@ -132,6 +132,8 @@ class Form:
     also: int | None = None
     # The update is emptied when it is answered, see personal_updates.py.
     forgets: bool = False
+    # The rule of a refusal, of which one a minute is enough: see notices.py.
+    refusal: str = ""
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
@@ -159,4 +161,4 @@ class Form:
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
         media = Media(**kept["media"]) if kept["media"] else None
-        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False))
+        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False), kept.get("refusal", ""))

@@ -9,11 +9,13 @@ from typing import Any
 from django.db import transaction
 
 from generations import afterwards, services
+from generations.limits import LimitReached
 
-from . import commands, languages, outbox, texts
+from . import commands, edits, inbox, languages, outbox, texts
 from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
+from .edits import Edit
 
 # Under this name in the application's bot_data.
 DECISIONS = "decisions"
@@ -37,8 +39,16 @@ class Rewording:
     job: int | None
 
 
-# A prompt to submit, an answer or only its words, a button's action, a command about one's own videos, or a move.
-Wish = services.Request | Rewording | Answer | str | Press | Ask | Move
+@dataclass(frozen=True)
+class AlbumPart:
+    """A picture of several that were sent together."""
+
+    chat: str
+    album: str
+
+
+# What can be asked for: to submit a prompt, to say something, to do what a button says, and so on.
+Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | AlbumPart | Edit
 
 
 class Decisions:
@@ -80,10 +90,13 @@ def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pres
                 # Those from before it must be there to be moved.
                 decided += _submit(asked, spoken)
                 services.chat_moved(wish.old_id, wish.new_id)
-            elif isinstance(wish, Ask):
+            elif isinstance(wish, AlbumPart):
+                if inbox.speaks_for_album(update_id, wish.chat, wish.album):
+                    decided.append(_decision(update_id, Answer(texts.send_text())))
+            elif isinstance(wish, Ask | Edit):
                 if any(request.person.user_id == wish.person.user_id for request in asked.values()):
                     decided += _submit(asked, spoken)
-                decided += _answer(update_id, wish)
+                decided += _answer(update_id, wish) if isinstance(wish, Ask) else _explain(update_id, wish)
             elif isinstance(wish, Press):
                 if wish.action in LAST:
                     outbox.decide(decided + _submit(asked, spoken))
@@ -106,16 +119,17 @@ def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> li
     outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
     asked.clear()
     return [
-        outbox.Decision(update_id, _refusal(outcome, spoken[update_id]))
+        _refused(update_id, outcome, spoken[update_id])
         if isinstance(outcome, services.REFUSALS)
         else outbox.Decision(update_id, announces=outcome.pk)
         for update_id, outcome in outcomes
     ]
 
 
-def _refusal(refusal: services.Refusal, language: str) -> str:
+def _refused(update_id: int, refusal: Exception, language: str) -> outbox.Decision:
+    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
     with languages.speaking(language):
-        return texts.refusal(refusal)
+        return outbox.Decision(update_id, texts.refusal(refusal), form=Form(refusal=rule).dump())
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
@@ -126,6 +140,11 @@ def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
         if not outbox.decide([_told(update_id, commands.answer(ask))]):
             transaction.set_rollback(True)
     return []
+
+
+def _explain(update_id: int, edit: Edit) -> list[outbox.Decision]:
+    answer = edits.answer(edit)
+    return [] if answer is None else [_decision(update_id, answer)]
 
 
 def _told(update_id: int, told: commands.Told) -> outbox.Decision:

@@ -21,7 +21,7 @@ def guide(ask: Ask) -> Answer:
         card, (offered, _) = services.model_card(), services.settings_of(ask.person.user_id)
     except services.REFUSALS:
         return Answer(texts.guide())
-    flags = texts.flags(offered.presets, offered.aspects, offered.lengths)
+    flags = texts.flags(offered.presets, offered.aspects, offered.lengths, list(offered.styles))
     about = texts.model(card.name, card.licence)
     words = texts.guide(card.draws, card.habits, flags, about, examples=bool(card.examples))
     buttons = [[Button(example, callback("example", _mark(example)))] for example in card.examples[:EXAMPLES]]

@@ -15,7 +15,8 @@ from generations import services
 from . import delivery, texts
 from .addressing import answered_of, command_of, is_addressed, person_of, place_of, press_of, prompt_of
 from .asking import Ask
-from .decisions import Decisions, Move, Rewording, Wish
+from .decisions import AlbumPart, Decisions, Move, Rewording, Wish
+from .edits import Edit
 from .job_buttons import job_under
 
 Context = ContextTypes.DEFAULT_TYPE
@@ -59,8 +60,19 @@ async def prompt(update: Update, context: Context) -> None:
 
 
 async def no_text(update: Update, context: Context) -> None:
-    """A sticker, a voice message, a picture without words."""
-    _want(update, context, texts.send_text())
+    """A sticker, a voice message, a picture without words. Of an album one part is answered."""
+    message = _message(update)
+    album = message.media_group_id
+    _want(update, context, AlbumPart(str(message.chat.id), album) if album else texts.send_text())
+
+
+async def edited(update: Update, context: Context) -> None:
+    """Perhaps of a prompt: then it is explained."""
+    message: Any = update.edited_message
+    person, command = person_of(message), command_of(message, context.bot)
+    if person is not None and (command[0] == "video" if command else is_addressed(message, context.bot)):
+        words = message.text or message.caption or ""
+        _want(update, context, Edit(person, _place(message), words, update.update_id))
 
 
 async def pressed(update: Update, context: Context) -> None:

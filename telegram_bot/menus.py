@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from telegram import (
     BotCommand,
     BotCommandScope,
@@ -29,17 +30,20 @@ IN_GROUPS = ("video", "status", "again", "cancel", "help")
 
 def menus() -> Iterator[tuple[BotCommandScope, str, list[BotCommand]]]:
     """Scope, Telegram's language code ("" is for all others), and the commands."""
-    scopes = {
-        BotCommandScopeDefault(): tuple(texts.COMMANDS),
-        BotCommandScopeAllPrivateChats(): tuple(texts.COMMANDS),
-        BotCommandScopeAllGroupChats(): IN_GROUPS,
-    }
-    for scope, names in scopes.items():
+    for scope, names in (
+        (BotCommandScopeAllPrivateChats(), tuple(texts.COMMANDS)),
+        (BotCommandScopeAllGroupChats(), IN_GROUPS),
+    ):
         for language in languages.NAMES:
-            with languages.speaking(language):
-                described = [BotCommand(name, texts.command(name)) for name in names]
             # Telegram knows languages of two letters here, so whoever reads Chinese gets the only one that there is.
-            yield scope, "" if language == "en" else language[:2], described
+            yield scope, "" if language == settings.LANGUAGE_CODE else language[:2], _described(names, language)
+    # Seen where there is neither. Earlier versions set no other.
+    yield BotCommandScopeDefault(), "", _described(tuple(texts.COMMANDS), settings.LANGUAGE_CODE)
+
+
+def _described(names: Sequence[str], language: str) -> list[BotCommand]:
+    with languages.speaking(language):
+        return [BotCommand(name, texts.command(name)) for name in names]
 
 
 async def offer(bot: ExtBot[int]) -> None:

@@ -1,7 +1,12 @@
-"""What Telegram sent, and who may fetch it. Telegram forgets an update once it is confirmed; these rows do not."""
+"""What Telegram sent, who may fetch it, who is an operator, and what operators are told.
+
+Telegram forgets an update once it is confirmed; these rows do not.
+"""
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 
 UNDECIDED = models.Q(decided_at__isnull=True)
@@ -64,3 +69,64 @@ class PollingLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner} polls for bot {self.bot_id}"
+
+
+class OperatorAccount(models.Model):
+    """Which person in Telegram is which operator. What they may do is what the user may do in the admin."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    # Of a person: chats, which have negative numbers, can write too.
+    telegram_id = models.BigIntegerField(
+        "number in Telegram",
+        unique=True,
+        validators=[MinValueValidator(1)],
+        help_text="Whoever has sent the bot a prompt stands under Requesters, with this number.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.telegram_id}"
+
+
+class Alert(models.Model):
+    """Something is wrong, or was. It is told when it has lasted, once, and once more when it is over: alerts.py."""
+
+    kind = models.CharField(max_length=40)
+    # What exactly, in one word, and numbers for the words.
+    state = models.CharField(max_length=60, blank=True)
+    facts = models.JSONField(default=dict, blank=True)
+    since = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, blank=True)
+    reminded_at = models.DateTimeField(null=True, blank=True)
+    # All has been well since then, but not for long enough yet.
+    clear_since = models.DateTimeField(null=True, blank=True)
+    recovered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind"], condition=models.Q(recovered_at=None), name="one_open_alert")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.state}".strip()
+
+
+class Notice(models.Model):
+    """One message to one chat of the operators: waiting -> begun -> done, and never begun twice."""
+
+    chat_id = models.BigIntegerField()
+    text = models.TextField()
+    alert = models.ForeignKey(Alert, null=True, blank=True, on_delete=models.CASCADE, related_name="notices")
+    created_at = models.DateTimeField(auto_now_add=True)
+    not_before = models.DateTimeField(null=True, blank=True)
+    # Set just before it goes out: one whose fate is unknown is not sent again.
+    begun_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"notice {self.pk}"

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # How long Telegram may hold a call open while nothing happens.
 LONG_POLL_SECONDS = 25
-ALLOWED_UPDATES = ["message", "callback_query"]
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
 CONFLICT_PAUSE = 5.0
 UNREACHABLE = "telegram_unreachable"
 LONGEST_PAUSE = 30.0

@@ -144,6 +144,12 @@ async def work(
             for wake in (consumer.wake, speaker.wake, courier.wake):
                 wake.set()
 
+    async def offer_menus() -> None:
+        try:
+            await unless(stop, menus.offer(bot.bot))
+        except Exception:
+            logger.exception("The menus of commands were not set; the bot goes on.")
+
     logger.info("The bot @%s is running.", bot.bot.username)
     await asyncio.gather(
         # With a webhook the web process stores them; the consumer looks often enough.
@@ -153,6 +159,7 @@ async def work(
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, hold())),
+        offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
     )
     await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
@@ -184,7 +191,6 @@ async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
             logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
         await asyncio.sleep(pause)
     complaints.problem = ""
-    await menus.offer(bot.bot)
 
 
 async def keep_going(

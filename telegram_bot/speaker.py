@@ -24,7 +24,9 @@ from .buttons import Form, Pressed
 from .captions import shorten
 from .delivery import keyboards, rows
 from .errors import Next, sort
+from .notices import Notices
 from .outbox import Run
+from .reactions import Reactions
 from .sending import chat_lost
 from .utterance import Utterance
 
@@ -50,6 +52,8 @@ class Speaker:
         self._line: deque[str] = deque()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._toasts: set[asyncio.Task[None]] = set()
+        self._notices = Notices()
+        self.reactions = Reactions(bot)
 
     async def tick(self) -> int:
         """Begin all answers that may begin. Returns how many are under way."""
@@ -82,6 +86,7 @@ class Speaker:
         tasks = [*self._busy.values(), *self._toasts]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
+        self.reactions.stop()
         for task in tasks:
             task.cancel()
 
@@ -117,7 +122,7 @@ class Speaker:
             await asyncio.sleep(PAUSE_AFTER_ERROR)
 
     async def _say(self, run: Run) -> None:
-        row = run.last
+        row, earlier = run.last, self._notices.earlier(run)
         text, form = texts.for_several(row.answer, len(run.rows)), Form.load(row.form)
         if row.announces is not None:
             text, form = (
@@ -142,11 +147,15 @@ class Speaker:
             return
         sent_id, problem, began = None, "", timezone.now()
         try:
-            sent_id = await utterance.say()
+            if earlier is not None:
+                more = texts.for_several(row.answer, earlier.messages + len(run.rows))
+                earlier = earlier if await utterance.rewrite(earlier.message_id, more) else None
+            sent_id = await utterance.say() if earlier is None else earlier.message_id
         except TelegramError as error:
             verdict = sort(error)
             problem = f"{verdict.next.name}: {verdict.reason}"
-            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if form.do != "send" else set())
+            repeatable = form.do != "send" or earlier is not None
+            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if repeatable else set())
             if verdict.next in again and patient:
                 await sync_to_async(run.later)(verdict.wait or RETRY_SECONDS, problem)
                 return
@@ -154,6 +163,9 @@ class Speaker:
             logger.warning("Chat %s was not answered: %s", place.chat_id, verdict.reason)
             if verdict.next is Next.UNREACHABLE:
                 await chat_lost(place.chat_id, verdict, since=began)
+        self._notices.said(run, sent_id, earlier)
         if row.announces is not None:
             await sync_to_async(rows.announced)(row.announces, sent_id, text)
+            if update.message is not None and sent_id is not None:
+                self.reactions.accepted(update.message.chat.id, update.message.message_id)
         await sync_to_async(run.said)(problem)

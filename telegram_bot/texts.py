@@ -79,7 +79,7 @@ def model(name: str, licence: str) -> str:
     return _("The model is %(name)s, its licence %(licence)s.") % {"name": name, "licence": licence}
 
 
-def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float]) -> str:
+def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[float], styles: Sequence[str] = ()) -> str:
     """What may stand behind a prompt, with what the model and the operator allow."""
     lines = [_("Behind your prompt you may write:"), "--seed 7: " + _("the same seed makes the same video again")]
     if len(aspects) > 1:
@@ -88,6 +88,8 @@ def flags(presets: Sequence[str], aspects: Sequence[str], lengths: Sequence[floa
         lines.append(f"--seconds {lengths[-1]:g}: " + _("the length"))
     if len(presets) > 1:
         lines.append(f"--preset {presets[-1]}: " + _("how much care is taken: %(names)s") % {"names": either(presets)})
+    if styles:
+        lines.append(f"--style {styles[0]}: " + _("the style: %(names)s") % {"names": either([*styles, "none"])})
     lines += [
         "--no text, blur: " + _("what not to show"),
         "x2: " + _("two different videos, up to x4"),
@@ -224,12 +226,9 @@ def cancelled_all(number: int) -> str:
 # --- settings
 
 
-def settings(lines: Sequence[tuple[str, str, bool]], *, can_choose: bool) -> str:
+def settings(lines: Sequence[tuple[str, str, bool]]) -> str:
     """lines: a setting, what it is, and whether that is the default."""
-    if can_choose:
-        words = _("Your settings. They count for every prompt that does not say otherwise itself.")
-    else:
-        words = _("There is nothing to choose from with this model.")
+    words = _("Your settings. They count for every prompt that does not say otherwise itself.")
     listed = [f"{name}: {value} ({_('default')})" if usual else f"{name}: {value}" for name, value, usual in lines]
     return words + "\n\n" + "\n".join(listed)
 
@@ -244,6 +243,26 @@ def setting_shape() -> str:
 
 def setting_length() -> str:
     return _("Length")
+
+
+def setting_style() -> str:
+    return _("Style")
+
+
+def no_style() -> str:
+    return _("none")
+
+
+def setting_sound() -> str:
+    return _("Results")
+
+
+def with_sound() -> str:
+    return _("may ring")
+
+
+def silent() -> str:
+    return _("always silent")
 
 
 def seconds(number: float) -> str:
@@ -401,6 +420,7 @@ def invalid(error: InvalidSpec) -> str:
         "missing": _("%(name)s needs a value."),
         "unknown": _("There is no flag %(name)s. There are %(choices)s."),
         "near": _("There is no flag %(name)s. Did you mean %(suggestion)s?"),
+        "nothing": _("%(name)s: there is nothing to choose from here."),
         "together": _("%(name)s and %(other)s say the same thing twice; choose one of them."),
         "several": _("%(name)s asks for several videos; here it is one at a time."),
     }
@@ -431,6 +451,9 @@ def limit(error: LimitReached) -> str:
     if error.rule == "banned":
         words = _("You may not use this bot.")
         return f"{words} {error.reason}".strip()
+    if error.rule == "paused":
+        words = _("No new prompts are taken right now.")
+        return f"{words} {error.reason or _('Please try again later.')}"
     if error.rule == "daily":
         words = ngettext(
             "You have used your %(limit)d video of today: 0 of %(limit)d left.",
@@ -517,6 +540,32 @@ def estimate(seconds: float) -> str:
     if not minutes:
         return _("about %(hours)d h") % {"hours": hours}
     return _("about %(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+def first_of(number: int) -> str:
+    """Only the first of several results has a status message."""
+    words = ngettext(
+        "This is the first of %(number)d video; the others come as messages of their own.",
+        "This is the first of %(number)d videos; the others come as messages of their own.",
+        number,
+    )
+    return words % {"number": number}
+
+
+def edited() -> str:
+    return _("An edited message does not change its video. Reply to the video with the new words instead.")
+
+
+def edited_in_time() -> str:
+    return _("An edited message does not change its video by itself. It is not begun yet:")
+
+
+def button_new_words() -> str:
+    return _("Use the new words")
+
+
+def begun_already() -> str:
+    return _("It is too late for that. Reply to the video with the new words.")
 
 
 # --- buttons
@@ -641,6 +690,8 @@ def facts(
     steps: int,
     seconds: float | None,
     *,
+    style: str = "",
+    model: str = "",
     frames: int | None = None,
     fps: float | None = None,
     guidance: float | None = None,
@@ -652,6 +703,8 @@ def facts(
         f"{width}×{height}",
         settings % {"preset": preset, "steps": steps},
     ]
+    if style:
+        parts.append(_("style %(name)s") % {"name": style})
     if frames is not None:
         parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
     if fps is not None:
@@ -661,7 +714,14 @@ def facts(
     if seconds is not None:
         taken = number_format(f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}")
         parts.append(_("made in %(seconds)s s") % {"seconds": taken})
+    if model:
+        parts.append(model)
     return " · ".join(parts)
+
+
+def made_with(model: str, licence: str) -> str:
+    """Once per person and model."""
+    return _("Made with %(name)s. Its licence: %(licence)s.") % {"name": model, "licence": licence}
 
 
 def without(negative: str) -> str:

@@ -28,7 +28,13 @@ MAY_IMPORT = {
     "generations.models": {"generations.engine.base"},
     "generations.prompts": set(),
     "generations.flags": {"generations.prompts", "generations.engine.card", "generations.engine.presets"},
-    "generations.preferences": {"generations.models", "generations.engine.base", "generations.engine.card"},
+    "generations.styles": {"generations.models", "generations.flags"},
+    "generations.preferences": {
+        "generations.models",
+        "generations.styles",
+        "generations.engine.base",
+        "generations.engine.card",
+    },
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
@@ -39,6 +45,7 @@ MAY_IMPORT = {
         "generations.prompts",
         "generations.flags",
         "generations.preferences",
+        "generations.styles",
         "generations.tasks",
         "generations.attendance",
         "generations.served",
@@ -52,9 +59,11 @@ MAY_IMPORT = {
         "generations.models",
         "generations.services",
         "generations.estimates",
+        "generations.quiet",
     },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
+    "telegram_bot.operators": {"telegram_bot", "generations.models"},
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",

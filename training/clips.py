@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.upstream import LATENT_SCALE, Network
+from training.upstream import LATENT_SCALE, Network, short_floats
 from training.world import FRAMES, FULL, UNSEEN_PAIRS, Scene, World, path, possible, random_scene, render
 
 # How often each kind of cached clip is drawn. left, up and shrink are right, down and grow played backwards, and a
@@ -45,8 +45,9 @@ class Clips:
 def encode(autoencoder: Network, frames: torch.Tensor) -> torch.Tensor:
     """RGB (n, 3, 64, 64) in -1..1 -> latents (n, 4, 8, 8) on the UNet's scale, on the CPU."""
     device = next(autoencoder.parameters()).device
-    with torch.no_grad():
-        return torch.cat([autoencoder.encode(part.to(device)).mode().cpu() for part in frames.split(32)]) * LATENT_SCALE
+    with torch.no_grad(), short_floats():
+        parts = [autoencoder.encode(part.to(device)).mode().float().cpu() for part in frames.split(32)]
+    return torch.cat(parts) * LATENT_SCALE
 
 
 def decode(autoencoder: Network, latents: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ FIELDSETS: Any = [
                 ("preset", "steps"),
                 ("size", "frames", "fps"),
                 "negative_prompt",
+                ("style", "style_words", "style_negative"),
                 "ignored_text",
                 ("model_name", "model_licence"),
             ]

@@ -73,6 +73,12 @@ class PolicyForm(PolicyModelForm):
             "daily_limit",
             "waiting_limit",
             "queue_limit",
+            "quiet_from",
+            "quiet_until",
+            "reactions",
+            "paused",
+            "pause_notice",
+            "operators_chat_id",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,6 +96,8 @@ class PolicyForm(PolicyModelForm):
         default, offered = values.get("default_preset"), values.get("presets")
         if offered and default and default not in offered:
             self.add_error("default_preset", "The default must be one of those on offer.")
+        if (values.get("quiet_from") is None) != (values.get("quiet_until") is None):
+            self.add_error("quiet_until", "Give both hours, or none.")
         for name, least in least_caps().items():
             if 0 < (values.get(name) or 0) < least:
                 self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
@@ -114,6 +122,9 @@ class PolicyAdmin(PolicyModelAdmin):
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),
+        ("Pause", {"fields": ["paused", "pause_notice"]}),
+        ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
 

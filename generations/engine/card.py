@@ -44,6 +44,7 @@ PROBLEMS = {
     "unknown": "There is no flag {name}. There are {choices}.",
     "near": "There is no flag {name}. Did you mean {suggestion}?",
     "together": "{name} and {other} say the same thing twice; choose one of them.",
+    "nothing": "{name}: there is nothing to choose from here.",
     "several": "{name} asks for several videos; here it is one at a time.",
 }
 

@@ -32,10 +32,12 @@ class Outlook:
 
     def status(self, row: Generation) -> str:
         """What its status message says."""
-        missing = services.shortfall(row)
-        if missing is None:
-            return self.words(row)
-        return f"{self.words(row)}\n\n{texts.shortfall(missing.asked, missing.accepted, missing.refusal)}"
+        parts, missing = [self.words(row)], services.shortfall(row)
+        if missing is not None:
+            parts.append(texts.shortfall(missing.asked, missing.accepted, missing.refusal))
+        if row.results > 1:
+            parts.append(texts.first_of(row.results))
+        return "\n\n".join(parts)
 
     def words(self, row: Generation) -> str:
         """How far it is."""

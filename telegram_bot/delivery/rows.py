@@ -76,8 +76,8 @@ def stale_statuses() -> list[StatusEdit]:
     outlook = Outlook.now()
     edits = []
     asker = ("requester__language", "requester__language_code")
-    needed = ("chat_id", "status_message_id", "status_text", "status", "progress", "shortfall", *asker)
-    for row in rows.select_related("requester").only(*needed):
+    shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
+    for row in rows.select_related("requester").only("chat_id", *shown, *asker):
         language = _language_of(row)
         with languages.speaking(language):
             text = outlook.status(row)

@@ -41,7 +41,7 @@ async def test_a_restart_tells_nothing_that_telegram_knows(
 ) -> None:
     await menus.offer(bot)
     calls = len(house.telegram.calls("setMyCommands"))
-    assert calls == 15
+    assert calls == 11
     await menus.offer(bot)
     assert len(house.telegram.calls("setMyCommands")) == calls
     # A new version with one command more.

@@ -28,6 +28,11 @@ POLICY = {
     "max_frames": 0,
     "max_steps": 0,
     "max_pixels": 0,
+    "quiet_from": "",
+    "quiet_until": "",
+    "reactions": "",
+    "pause_notice": "",
+    "operators_chat_id": "",
 }
 
 

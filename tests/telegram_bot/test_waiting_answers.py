@@ -78,7 +78,7 @@ async def test_two_people_of_a_group_are_answered_each(house: House) -> None:
         house.telegram.say(GROUP, "/video a dog", user_id=person)
     await decide(house)
     await speak(house)
-    full = "The queue is full: 1 prompts wait already. Please try again in a few minutes."
+    full = "The queue is full: 1 prompt waits already. Please try again in a few minutes."
     assert [message.text for message in house.telegram.bot_messages(GROUP)] == [full, texts.for_several(full, 2)]
 
 

@@ -28,6 +28,8 @@ PAGES = [
     "/admin/generations/erasure/",
     "/admin/generations/policy/1/change/",
     "/admin/telegram_bot/receivedupdate/",
+    "/admin/telegram_bot/operatoraccount/",
+    "/admin/telegram_bot/alert/",
     "/admin/django_rq/dashboard/",
     "/admin/django_rq/dashboard/queues/0/",
     "/admin/django_rq/dashboard/queues/0/some-job/",

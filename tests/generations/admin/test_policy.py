@@ -30,6 +30,11 @@ def values(**changes: Any) -> dict[str, Any]:
         "max_frames": 0,
         "max_steps": 0,
         "max_pixels": 0,
+        "quiet_from": "",
+        "quiet_until": "",
+        "reactions": "",
+        "pause_notice": "",
+        "operators_chat_id": "",
     }
     return shown | changes
 
