@@ -112,13 +112,19 @@ def whole_queue(unfinished: int, policy: Policy) -> None:
 
 def room_for_videos() -> None:
     """On a full disk every prompt would fail in the end, so none is accepted until there is room again."""
+    free = free_space()
+    if free is not None and free < LEAST_FREE:
+        raise LimitReached("storage")
+
+
+def free_space() -> int | None:
+    """Bytes where the videos lie; None where that is no disk of ours."""
     if not isinstance(default_storage, FileSystemStorage):
-        return
+        return None
     folder = Path(default_storage.path(""))
     # Made with the first video.
     existing = next(path for path in (folder, *folder.parents) if path.exists())
-    if shutil.disk_usage(existing).free < LEAST_FREE:
-        raise LimitReached("storage")
+    return shutil.disk_usage(existing).free
 
 
 def day() -> tuple[datetime, datetime]:

@@ -115,6 +115,11 @@ def greeting() -> str:
     return Policy.current().greeting
 
 
+def operators_chat() -> int | None:
+    """Where operators are told things together; None: each in private."""
+    return Policy.current().operators_chat_id
+
+
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
     return read_card(served_model(), turbo=bool(settings.TURBO_LORA))
@@ -458,10 +463,10 @@ def choose_language(person: Person, language: str) -> None:
     _set(person, {"language": language})
 
 
-def chosen_languages(user_ids: Collection[int]) -> dict[int, str]:
-    """Of those of them who chose one."""
-    chosen = Requester.objects.filter(user_id__in=user_ids).exclude(language="")
-    return dict(chosen.values_list("user_id", "language"))
+def languages_of(user_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """What they chose ("": nothing) and what their Telegram said last, of those of them who are known."""
+    known = Requester.objects.filter(user_id__in=user_ids)
+    return {user_id: languages for user_id, *languages in known.values_list("user_id", "language", "language_code")}
 
 
 def _set(person: Person, values: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generations import services
 
-from . import edits, guide, history, job_buttons, language_menu, privacy, settings_menu, texts
+from . import edits, guide, history, job_buttons, language_menu, ops, privacy, settings_menu, texts
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
@@ -15,6 +15,7 @@ ACTIONS: dict[str, Action] = {
     **settings_menu.ACTIONS,
     **language_menu.ACTIONS,
     **privacy.ACTIONS,
+    **ops.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST

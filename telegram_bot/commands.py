@@ -14,6 +14,7 @@ from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
 from .language_menu import language
+from .ops import ops
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
 
@@ -22,7 +23,8 @@ LISTED = 5
 # Read for them: those that come first are among the oldest.
 LOOKED_AT = 50
 
-Told = str | Answer | Announcement
+# None: nothing is said.
+Told = str | Answer | Announcement | None
 
 
 def status(ask: Ask) -> str:
@@ -93,7 +95,10 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "privacy": privacy,
     "export_me": export_me,
     "delete_me": delete_me,
+    "ops": ops,
 }
+# Those that no list shows.
+FOR_OPERATORS = {"ops"}
 # Those that change something: done and noted in one transaction, so that none is done twice.
 CHANGES = {"again", "cancel"}
 

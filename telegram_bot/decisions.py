@@ -135,9 +135,9 @@ def _refused(update_id: int, refusal: Exception, language: str) -> outbox.Decisi
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:
     """What is still to be noted: what a command changed is noted with it, and repeated it changes no more."""
     if ask.command not in commands.CHANGES:
-        return [_told(update_id, commands.answer(ask))]
+        return _told(update_id, commands.answer(ask))
     with transaction.atomic():
-        if not outbox.decide([_told(update_id, commands.answer(ask))]):
+        if not outbox.decide(_told(update_id, commands.answer(ask))):
             transaction.set_rollback(True)
     return []
 
@@ -147,10 +147,12 @@ def _explain(update_id: int, edit: Edit) -> list[outbox.Decision]:
     return [] if answer is None else [_decision(update_id, answer)]
 
 
-def _told(update_id: int, told: commands.Told) -> outbox.Decision:
+def _told(update_id: int, told: commands.Told) -> list[outbox.Decision]:
+    if told is None:
+        return []
     if isinstance(told, Announcement):
-        return outbox.Decision(update_id, announces=told.pk)
-    return _decision(update_id, Answer(told) if isinstance(told, str) else told)
+        return [outbox.Decision(update_id, announces=told.pk)]
+    return [_decision(update_id, Answer(told) if isinstance(told, str) else told)]
 
 
 def _decision(update_id: int, wish: Answer | Pressed) -> outbox.Decision:

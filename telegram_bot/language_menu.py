@@ -15,7 +15,8 @@ AS_TELEGRAM = "auto"
 def language(ask: Ask) -> Answer:
     """The menu as it is now."""
     user_id = ask.person.user_id
-    return Answer(*_menu(user_id, services.chosen_languages({user_id}).get(user_id, "")))
+    chosen, _ = services.languages_of({user_id}).get(user_id, ("", ""))
+    return Answer(*_menu(user_id, chosen))
 
 
 def choose(press: Press) -> Pressed:

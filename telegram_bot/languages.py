@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -37,8 +37,15 @@ def of(chosen: str, telegrams: str) -> str:
 def of_updates(rows: Iterable[ReceivedUpdate]) -> dict[int, str]:
     """Of whoever sent each, by its number. One question for all of them."""
     senders = {row.update_id: _sender(json.loads(row.payload)) for row in rows}
-    chosen = services.chosen_languages({user_id for user_id, _ in senders.values()})
+    known = services.languages_of({user_id for user_id, _ in senders.values()})
+    chosen = {user_id: language for user_id, (language, _) in known.items()}
     return {update_id: of(chosen.get(user_id, ""), code) for update_id, (user_id, code) in senders.items()}
+
+
+def of_chats(chat_ids: Collection[int]) -> dict[int, str]:
+    """Of people in their private chats whom nobody has just heard; English in a group."""
+    known = services.languages_of(chat_ids)
+    return {chat_id: of(*known.get(chat_id, ("", ""))) for chat_id in chat_ids}
 
 
 def _sender(update: dict[str, Any]) -> tuple[int, str]:

@@ -5,9 +5,13 @@ Telegram forgets an update once it is confirmed; these rows do not.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 UNDECIDED = models.Q(decided_at__isnull=True)
 UNSAID = models.Q(decided_at__isnull=False, handled_at__isnull=True)
@@ -111,6 +115,44 @@ class Alert(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.state}".strip()
 
+    @classmethod
+    def open(cls, kind: str) -> Alert | None:
+        return cls.objects.filter(kind=kind, recovered_at=None).first()
+
+    @classmethod
+    def begin(cls, kind: str, now: datetime, state: str, facts: dict[str, Any]) -> Alert:
+        """The open one of this kind, or a new one. It is not well now, in whatever way."""
+        seen = {"state": state, "facts": facts, "clear_since": None}
+        alert, made = cls.objects.get_or_create(kind=kind, recovered_at=None, defaults={"since": now, **seen})
+        if not made and any(getattr(alert, name) != value for name, value in seen.items()):
+            alert._update(models.Q(), **seen)
+        return alert
+
+    def tell(self, now: datetime) -> bool:
+        """True for the one that is to tell it. So with those that follow."""
+        return self._update(models.Q(told_at=None), told_at=now, reminded_at=now)
+
+    def remind(self, now: datetime) -> bool:
+        return self._update(models.Q(reminded_at=self.reminded_at), reminded_at=now)
+
+    def clear(self, now: datetime) -> bool:
+        return self._update(models.Q(clear_since=None), clear_since=now)
+
+    def recover(self) -> bool:
+        """It was over when it began to be well."""
+        return self._update(models.Q(clear_since=self.clear_since), recovered_at=self.clear_since)
+
+    def drop(self) -> None:
+        """It did not last, and nobody heard of it."""
+        type(self).objects.filter(pk=self.pk, told_at=None).delete()
+
+    def _update(self, only: models.Q, **changes: Any) -> bool:
+        won = type(self).objects.filter(only, pk=self.pk, recovered_at=None).update(**changes) == 1
+        if won:
+            for name, value in changes.items():
+                setattr(self, name, value)
+        return won
+
 
 class Notice(models.Model):
     """One message to one chat of the operators: waiting -> begun -> done, and never begun twice."""
@@ -130,3 +172,18 @@ class Notice(models.Model):
 
     def __str__(self) -> str:
         return f"notice {self.pk}"
+
+    def begin(self) -> bool:
+        """False when another process has begun it."""
+        unbegun = Notice.objects.filter(pk=self.pk, begun_at=None, done_at=None)
+        return unbegun.update(begun_at=timezone.now()) == 1
+
+    def later(self, seconds: float, reason: str) -> None:
+        """It provably was not sent. What follows it in its chat waits as well."""
+        until = timezone.now() + timedelta(seconds=seconds)
+        Notice.objects.filter(pk=self.pk, done_at=None).update(begun_at=None, error=reason)
+        Notice.objects.filter(chat_id=self.chat_id, begun_at=None, done_at=None).update(not_before=until)
+
+    def done(self, error: str = "") -> None:
+        """It went out, or never will."""
+        Notice.objects.filter(pk=self.pk, done_at=None).update(done_at=timezone.now(), error=error)

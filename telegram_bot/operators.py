@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
-from generations.models import Policy
+from generations import services
 
 from .models import Notice, OperatorAccount
 
@@ -28,15 +28,15 @@ def operator_chats(permission: str = SEE) -> list[int]:
 
     Empty when there is nobody to tell.
     """
-    policy = Policy.current()
-    if policy.operators_chat_id is not None:
-        return [policy.operators_chat_id]
+    chat_id = services.operators_chat()
+    if chat_id is not None:
+        return [chat_id]
     return [account.telegram_id for account in _accounts().order_by("pk") if account.user.has_perm(permission)]
 
 
 def is_operators_chat(chat_id: int, telegram_id: int) -> bool:
     """May this operator be told things here? In their chat, or in private."""
-    return chat_id in (telegram_id, Policy.current().operators_chat_id)
+    return chat_id in (telegram_id, services.operators_chat())
 
 
 def forget(telegram_id: int) -> None:

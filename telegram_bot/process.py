@@ -10,12 +10,12 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, menus
+from . import alerts, application, inbox, lease, menus, operator_notices
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -56,6 +56,8 @@ async def run_bot(stop: asyncio.Event, webhook: bool = False) -> None:
             await work(bot, owner, stop, webhook, hold, complaints)
     except TokenRefused:
         refused = lease.TOKEN_REFUSED
+        with suppress(DatabaseError):
+            await sync_to_async(alerts.token_refused)()
         raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
     except AddressRefused as error:
         raise CannotRun(f"Telegram does not accept WEBHOOK_URL: {error}") from None
@@ -134,6 +136,10 @@ async def work(
         if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 
+    async def alert() -> None:
+        await sync_to_async(alerts.look)()
+        await operator_notices.send_all(bot.bot)
+
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
             await coroutine
@@ -158,14 +164,21 @@ async def work(
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
+        part(unless(stop, keep_going(stop, "alerting", alert, alerts.LOOK_SECONDS))),
         part(unless(stop, hold())),
         offer_menus(),
-        part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
+        part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
     )
     await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")
+
+
+def forget_old() -> None:
+    inbox.forget_old()
+    operator_notices.forget_old()
+    alerts.forget_old()
 
 
 async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:

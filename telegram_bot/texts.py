@@ -6,8 +6,9 @@ Call these while the person's language is spoken (languages.py). docs/translatio
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
+from generations.overview import Overview, Worker
 from generations.prompts import MAX_CHARACTERS, PromptRefused
 
 COMMANDS = {
@@ -34,6 +36,9 @@ COMMANDS = {
     "export_me": gettext_noop("Everything that is kept of you, as a file"),
     "delete_me": gettext_noop("Delete everything that is kept of you"),
 }
+
+# Workers that /ops names.
+LISTED_WORKERS = 10
 
 # --- answers
 
@@ -182,9 +187,12 @@ def no_history() -> str:
 
 def history_line(title: str, made_at: datetime, seed: int) -> str:
     """A button. Its end may be cut off on a phone."""
+    return f"{title} · {day(timezone.localtime(made_at))} · {_('Seed %(seed)d') % {'seed': seed}}"
+
+
+def day(at: datetime) -> str:
     # Day and month without the year, short, in Django's format letters.
-    made = date_format(timezone.localtime(made_at), _("j M"))
-    return f"{title} · {made} · {_('Seed %(seed)d') % {'seed': seed}}"
+    return date_format(at, _("j M"))
 
 
 def button_newer() -> str:
@@ -383,6 +391,123 @@ def everything_deleted() -> str:
 
 def everything_kept() -> str:
     return _("Nothing was deleted.")
+
+
+# --- for operators
+
+
+def ops(seen: Overview, alerts: Sequence[tuple[str, datetime]]) -> str:
+    """alerts: what is wrong now, and since when."""
+    wrong = [
+        "⚠️ " + _("Since %(time)s: %(what)s") % {"time": clock(since, seen.at), "what": what} for what, since in alerts
+    ]
+    stand = [
+        _("The intake is paused: no new prompts are taken.") if seen.paused else _("New prompts are taken."),
+        _("Waiting: %(number)d") % {"number": seen.waiting},
+        _("Being rendered: %(number)d") % {"number": seen.rendering},
+        _("Held for review: %(number)d") % {"number": seen.held},
+        _("In the last hour: %(made)d made, %(failed)d failed")
+        % {"made": seen.lately.made, "failed": seen.lately.failed},
+    ]
+    if seen.free is not None:
+        stand.append(_("Free on the disk: %(space)s") % {"space": space(seen.free)})
+    workers = [_("Workers: %(number)d") % {"number": len(seen.workers)}]
+    workers += [_worker(worker) for worker in seen.workers[:LISTED_WORKERS]]
+    if more := len(seen.workers[LISTED_WORKERS:]):
+        workers.append(ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more})
+    if not seen.queue_answers:
+        workers.append(_("The queue server does not answer, so idle ones are not seen."))
+    local = timezone.localtime(seen.at)
+    as_of = _("As of %(time)s (%(zone)s)") % {"time": local.strftime("%H:%M:%S"), "zone": local.tzname()}
+    return "\n\n".join("\n".join(part) for part in (wrong, stand, workers, [as_of]) if part)
+
+
+def _worker(worker: Worker) -> str:
+    renders = ", ".join(f"#{pk} {percent} %" for pk, percent in worker.renders)
+    return f"• {worker.name}: {renders or _('idle')}"
+
+
+def clock(at: datetime, now: datetime) -> str:
+    """The time of day, with the date where that is another."""
+    at, now = timezone.localtime(at), timezone.localtime(now)
+    return at.strftime("%H:%M") if at.date() == now.date() else f"{day(at)} {at:%H:%M}"
+
+
+def space(number: int) -> str:
+    if number >= 1e9:
+        return _("%(number)s GB") % {"number": number_format(f"{number / 1e9:.1f}")}
+    return _("%(number)s MB") % {"number": number_format(f"{number / 1e6:.0f}")}
+
+
+def button_refresh() -> str:
+    return _("Refresh")
+
+
+def button_pause() -> str:
+    return _("Pause the intake")
+
+
+def button_resume() -> str:
+    return _("Take prompts again")
+
+
+def paused_now() -> str:
+    return _("Paused. What was accepted is still made.")
+
+
+def paused_already() -> str:
+    return _("It was paused already.")
+
+
+def resumed_now() -> str:
+    return _("New prompts are taken again.")
+
+
+def resumed_already() -> str:
+    return _("It was not paused.")
+
+
+def not_allowed() -> str:
+    return _("Your account may not do that.")
+
+
+def alert_begins(what: str) -> str:
+    return f"⚠️ {what}"
+
+
+def alert_lasts(what: str, time: timedelta) -> str:
+    return "⚠️ " + _("Still, for %(time)s: %(what)s") % {"time": duration(time), "what": what}
+
+
+def alert_over(what: str, time: timedelta) -> str:
+    return "✅ " + _("Over, after %(time)s: %(what)s") % {"time": duration(time), "what": what}
+
+
+def alert(kind: str, state: str, facts: Mapping[str, Any]) -> str:
+    """What is wrong: of each kind in conditions.py."""
+    if kind == "disk":
+        words = _("The disk is nearly full: %(free)s are free. Below %(least)s no prompts are taken.")
+        return words % {"free": space(facts["free"]), "least": space(facts["least"])}
+    if kind == "failures":
+        return _("Of the last %(all)d videos %(failed)d failed, within %(minutes)d minutes.") % facts
+    if kind == "delivery":
+        words = ngettext(
+            "%(number)d result could not be sent for more than %(minutes)d minutes. The reason: %(reason)s",
+            "%(number)d results could not be sent for more than %(minutes)d minutes. The last reason: %(reason)s",
+            facts["number"],
+        )
+        return words % facts
+    plain = {
+        "unreachable": _("The queue server cannot be reached. Prompts are accepted and wait."),
+        "none_while_prompts_wait": _("Prompts wait, and no worker takes them."),
+        "none": _("No worker runs."),
+        "token_refused": _("Telegram does not accept the bot's token. The bot stands still."),
+        "conflict": _("Another program fetches the bot's messages, or a webhook takes them."),
+        "telegram_unreachable": _("The bot cannot reach Telegram."),
+        "webhook_refused": _("The webhook was taken away, and Telegram refuses to set it again."),
+        "database_unreachable": _("The bot cannot reach the database."),
+    }
+    return plain.get(state, f"{kind}: {state}")
 
 
 # --- refusals

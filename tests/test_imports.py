@@ -63,7 +63,13 @@ MAY_IMPORT = {
     },
     # The sweeper lives in the bot process.
     "telegram_bot.process": {"telegram_bot", "generations.sweep"},
-    "telegram_bot.operators": {"telegram_bot", "generations.models"},
+    "telegram_bot.conditions": {
+        "telegram_bot",
+        "generations.attendance",
+        "generations.limits",
+        "generations.overview",
+        "t2vsite.health",
+    },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
@@ -73,6 +79,7 @@ MAY_IMPORT = {
         "generations.erasing",
         "generations.exporting",
         "generations.limits",
+        "generations.overview",
         "generations.prompts",
         "generations.engine.card",
     },

@@ -79,7 +79,7 @@ async def test_while_the_intake_is_paused_prompts_are_refused_with_the_notice(ho
     await set_policy(paused=True, pause_notice="Back at nine.")
     assert (await house.say("a blue square"))[-1].text == "No new prompts are taken right now. Back at nine."
     await set_policy(pause_notice="")
-    assert (await house.say("again"))[-1].text == "No new prompts are taken right now. Please try again later."
+    assert (await house.say("again", BOB))[-1].text == "No new prompts are taken right now. Please try again later."
     await set_policy(paused=False)
     await house.say("a green square")
     assert [row.prompt for row in await jobs()] == ["a red circle", "a green square"]

@@ -25,11 +25,11 @@ from django.utils import timezone
 from generations import tasks
 from generations.machine import free_port
 from generations.models import Delivery
-from telegram_bot import inbox, lease, polling, process, subscription
-from telegram_bot.models import PollingLease, ReceivedUpdate
+from telegram_bot import conditions, inbox, lease, polling, process, subscription
+from telegram_bot.models import Alert, PollingLease, ReceivedUpdate
 from telegram_bot.simulator import Simulator
 from tests.installation import ROOT, Installation
-from tests.telegram_bot.conftest import ALICE, BOB, Finish, base, change, job, jobs
+from tests.telegram_bot.conftest import ALICE, BOB, Finish, base, change, job, jobs, set_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -117,6 +117,17 @@ async def test_a_refused_token_ends_the_start_and_is_not_shown(
     assert await health() == "token_refused"
 
 
+async def test_the_bot_looks_whether_anything_is_wrong_and_tells_operators(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = conditions.Finding("none", lasting=timedelta(0))
+    monkeypatch.setattr(conditions, "look", lambda: {"worker": finding})
+    await set_policy(operators_chat_id=ALICE)
+    async with bot():
+        await until(lambda: telegram.bot_messages(ALICE))
+    assert [message.text for message in telegram.bot_messages(ALICE)] == ["⚠️ No worker runs."]
+
+
 async def health() -> str:
     return await sync_to_async(lease.problem)()
 
@@ -133,6 +144,8 @@ async def test_a_token_revoked_while_running_ends_it_and_keeps_the_jobs(
             await asyncio.wait_for(task, 10)
     assert not (await job()).is_finished
     assert await health() == "token_refused"
+    alert = await sync_to_async(Alert.objects.get)(kind="bot")
+    assert (alert.state, alert.told_at is not None) == ("token_refused", True), "not to be told before it is over"
     telegram.clear_faults()
     async with bot():
         await until(lambda: telegram.calls("getUpdates"))

@@ -22,6 +22,7 @@ from generations.engine.modelscope.pipeline import BROKEN, NO_LONGER, TOO_BIG
 from generations.engine.video import NOT_SAVED, NOTHING_TO_SAVE
 from generations.limits import LimitReached
 from generations.models import DEFAULT_GREETING, Generation
+from generations.overview import Outcomes, Overview, Worker
 from generations.prompts import PromptRefused
 from telegram_bot import languages, menus, texts
 from telegram_bot.captions import utf16_length
@@ -40,6 +41,14 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("for_several", "messages"): (2, 2**31 - 1),
     ("settings", "lines"): ([("x", "y", True)], [(LINE, LINE, False)] * 3),
     ("standing", "lines"): ([("x", "y")], [(LINE, LINE)] * 5),
+    ("ops", "alerts"): ([], [(LINE * 3, MONTH)] * 6),
+    ("ops", "seen"): (
+        Overview(MONTH, 0, 0, 0, [], True, Outcomes(0, 0), None, False),
+        Overview(MONTH, 1, 1, 1, [Worker(LINE, [(10**6, 50)] * 4)] * 20, False, Outcomes(10**6, 10**6), 10**12, True),
+    ),
+    ("alert", "kind"): ("redis", "disk"),
+    ("alert", "state"): ("unreachable", "low"),
+    ("alert", "facts"): ({}, {"free": 10**9, "least": 10**7}),
 }
 # What types allow: little, and much.
 VALUES: dict[Any, tuple[Any, Any]] = {
@@ -54,7 +63,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     Exception: (PromptRefused("empty", ""), PromptRefused("too_long", "")),
 }
 # They say what they were given, or only numbers with a unit.
-WITHOUT_WORDS = {"chosen", "duration", "either", "failed", "seconds"}
+WITHOUT_WORDS = {"alert_begins", "chosen", "clock", "day", "duration", "either", "failed", "seconds", "space"}
 FUNCTIONS = {
     name: function
     for name, function in inspect.getmembers(texts, inspect.isfunction)
@@ -121,6 +130,15 @@ def test_every_refusal_is_translated(language: str) -> None:
 )
 def test_what_a_worker_wrote_is_told_in_the_persons_language(language: str, reason: str) -> None:
     assert told(language, texts.failed, reason) != reason
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_alert_is_translated(language: str) -> None:
+    facts = {"number": 2, "all": 9, "failed": 7, "minutes": 10, "free": 10**8, "least": 10**7, "reason": "x"}
+    states = ["unreachable", "none_while_prompts_wait", "none", "token_refused", "conflict", "telegram_unreachable"]
+    found = [("failures", "burst"), ("delivery", "stuck"), ("disk", "low"), *(("", state) for state in states)]
+    for kind, state in found:
+        assert told(language, texts.alert, kind, state, facts) != told("en", texts.alert, kind, state, facts)
 
 
 def test_what_an_operator_wrote_is_told_as_it_is() -> None:
