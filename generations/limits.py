@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +21,11 @@ from generations.models import COUNTED, UNFINISHED, Generation, Policy, Requeste
 
 # A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
 LEAST_FREE = 50 * 1024 * 1024
+
+
+# Who of these people, by number, is an operator: they are let in always. Other apps know that: each adds a function
+# from AppConfig.ready(), as with erasing.ELSEWHERE.
+OPERATORS: list[Callable[[Collection[int]], set[int]]] = []
 
 
 class LimitReached(Exception):
@@ -50,7 +55,7 @@ class Usage:
 class Counts:
     """What the rules count, read once for all prompts that are decided together, and kept true while they are."""
 
-    def __init__(self, requesters: Iterable[Requester], policy: Policy) -> None:
+    def __init__(self, requesters: Collection[Requester], policy: Policy) -> None:
         self.policy = policy
         # Status and time of each person's own prompts, no more of them than the rules allow. One plain query: under a
         # flood, this is what the bot does most.
@@ -62,12 +67,17 @@ class Counts:
         for requester_id, status, created_at in own.values_list("requester_id", "status", "created_at"):
             self._own[requester_id].append((status, created_at))
         self._unfinished = Generation.objects.unfinished().count() if policy.queue_limit else 0
+        exempt = policy.paused or policy.access != Policy.Access.OPEN
+        self._operators = operators({requester.user_id for requester in requesters}) if exempt else set()
 
     def check(self, requester: Requester) -> None:
         """Raise LimitReached for the first rule that stands in the way of one more prompt."""
         own = self._own[requester.pk]
         not_banned(requester)
-        not_paused(self.policy)
+        if requester.user_id not in self._operators:
+            admitted(requester, self.policy)
+            not_paused(self.policy)
+        terms_accepted(requester, self.policy)
         videos_per_day(own, self.policy)
         waiting_at_once(own, self.policy)
         whole_queue(self._unfinished, self.policy)
@@ -85,8 +95,25 @@ def not_banned(requester: Requester) -> None:
         raise LimitReached("banned", reason=requester.ban_reason)
 
 
+def admitted(requester: Requester, policy: Policy) -> None:
+    """Only some are let in, where the policy says so; the rule's name says how to become one of them."""
+    if policy.access != Policy.Access.OPEN and requester.admitted_at is None:
+        raise LimitReached(policy.access)
+
+
+def terms_accepted(requester: Requester, policy: Policy) -> None:
+    """The terms of today, where there are any."""
+    if policy.terms and requester.terms_accepted_version != policy.terms_version:
+        raise LimitReached("terms")
+
+
+def operators(user_ids: Collection[int]) -> set[int]:
+    """Who of them is an operator."""
+    return set().union(*(known(user_ids) for known in OPERATORS))
+
+
 def not_paused(policy: Policy) -> None:
-    """While an operator has paused the intake nobody submits anything."""
+    """While an operator has paused the intake nobody submits anything, but for operators."""
     if policy.paused:
         raise LimitReached("paused", reason=policy.pause_notice)
 

@@ -70,6 +70,13 @@ class Requester(models.Model):
     language = models.CharField(max_length=16, blank=True, editable=False)
     banned_at = models.DateTimeField(null=True, blank=True)
     ban_reason = models.CharField(max_length=200, blank=True)
+    # Since when this person may submit; counts while the policy lets in only some. See limits.admitted.
+    admitted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When this person last read in full why nothing is made for them.
+    told_why_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The policy's terms that this person has accepted; 0 for none.
+    terms_accepted_version = models.PositiveIntegerField(default=0, editable=False)
+    terms_accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
     notes = models.TextField(blank=True)
     # What this person chose for all prompts; empty for the default. See preferences.py.
     preset = models.CharField(max_length=20, blank=True, editable=False)
@@ -90,6 +97,18 @@ class Requester(models.Model):
     def is_banned(self) -> bool:
         return self.banned_at is not None
 
+    def admit(self) -> bool:
+        """False when this person had access before."""
+        return Requester.objects.filter(pk=self.pk, admitted_at=None).update(admitted_at=timezone.now()) == 1
+
+    def withdraw_access(self) -> bool:
+        return Requester.objects.filter(pk=self.pk, admitted_at__isnull=False).update(admitted_at=None) == 1
+
+    def accept_terms(self, version: int) -> bool:
+        """False when these were accepted before, or newer ones."""
+        older = Requester.objects.filter(pk=self.pk, terms_accepted_version__lt=version)
+        return older.update(terms_accepted_version=version, terms_accepted_at=timezone.now()) == 1
+
 
 class Policy(models.Model):
     """One row of run-time settings; a change binds the next message."""
@@ -97,6 +116,11 @@ class Policy(models.Model):
     class Review(models.TextChoices):
         AUTO = "auto", "Every prompt is rendered at once"
         BEFORE_GENERATION = "before_generation", "An operator approves each prompt first"
+
+    class Access(models.TextChoices):
+        OPEN = "open", "Everybody"
+        INVITE = "invite", "Whoever opens an invitation link"
+        ASK = "ask", "Whoever asks and is approved, or opens an invitation link"
 
     greeting = models.TextField(default=DEFAULT_GREETING, help_text="Answer to /start and /hello.")
     review = models.CharField(max_length=20, choices=Review, default=Review.AUTO)
@@ -126,6 +150,18 @@ class Policy(models.Model):
     max_pixels = models.PositiveIntegerField(
         default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
     )
+    access = models.CharField(
+        max_length=10,
+        choices=Access,
+        default=Access.OPEN,
+        help_text="Who may send prompts. Whoever did so before a change keeps access; operators always have it.",
+    )
+    terms = models.TextField(
+        blank=True,
+        help_text="Everybody accepts them before the next prompt, and again when they change. Empty: none.",
+    )
+    # Counts the changes of the terms.
+    terms_version = models.PositiveIntegerField(default=0, editable=False)
     quiet_from = models.PositiveSmallIntegerField(
         null=True,
         blank=True,
@@ -161,6 +197,14 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return "Policy"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Other terms are another version, which everybody has to accept anew."""
+        with transaction.atomic():
+            stored = Policy.objects.select_for_update().filter(pk=self.pk).values_list("terms", "terms_version")
+            terms, version = stored.first() or ("", 0)
+            self.terms_version = version + (self.terms != terms)
+            super().save(*args, **options)
 
     @classmethod
     def current(cls) -> Policy:

@@ -173,7 +173,7 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
     created: list[Generation] = []
     with transaction.atomic():
         # The locks make limits count one message after the other (SQLite: the transaction itself is the only writer).
-        requesters = remember_all(request.person for request in sound)
+        requesters = remember_all([request.person for request in sound], policy)
         keys = [request.request_key for request in sound]
         known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
         counts = limits.Counts(requesters.values(), policy)
@@ -374,13 +374,14 @@ def resend(generation: Generation, *, by: Operator | str) -> bool:
 def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
     """Refuse everything more from this person, and stop what waits or runs. Returns how many were stopped."""
     with transaction.atomic():
-        Requester.objects.filter(pk=requester.pk, banned_at=None).update(banned_at=timezone.now(), ban_reason=reason)
+        banned = {"banned_at": timezone.now(), "ban_reason": reason, "told_why_at": None}
+        Requester.objects.filter(pk=requester.pk, banned_at=None).update(**banned)
         unfinished = requester.generations.filter(status__in=UNFINISHED)
         return sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
 
 
 def unban(requester: Requester, *, by: Operator) -> None:
-    Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="")
+    Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="", told_why_at=None)
 
 
 def pause(*, by: Operator) -> bool:
@@ -405,16 +406,21 @@ def _pause(paused: bool, by: Operator, words: str) -> bool:
 def remember(person: Person) -> Requester:
     """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
     with transaction.atomic():
-        return remember_all([person])[person.user_id]
+        return remember_all([person], Policy.current())[person.user_id]
 
 
-def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
-    """Their rows by user id, made where they are new, locked in one order for all processes."""
+def remember_all(people: Iterable[Person], policy: Policy) -> dict[int, Requester]:
+    """Their rows by user id, made where they are new, locked in one order for all processes.
+
+    Whoever comes while everybody is let in keeps access when that changes.
+    """
+    admitted_at = timezone.now() if policy.access == Policy.Access.OPEN else None
     details = {person.user_id: _details(person) for person in people}
     locked = Requester.objects.select_for_update().filter(user_id__in=details).order_by("user_id")
     found = {requester.user_id: requester for requester in locked}
     if len(found) < len(details):
-        new = [Requester(user_id=user_id, **details[user_id]) for user_id in sorted(details) if user_id not in found]
+        unknown = sorted(set(details) - set(found))
+        new = [Requester(user_id=user_id, admitted_at=admitted_at, **details[user_id]) for user_id in unknown]
         Requester.objects.bulk_create(new, ignore_conflicts=True)
         found = {requester.user_id: requester for requester in locked.all()}
     for user_id, requester in found.items():
@@ -422,6 +428,9 @@ def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
         changed = [name for name, value in details[user_id].items() if getattr(requester, name) != value]
         for name in changed:
             setattr(requester, name, details[user_id][name])
+        if admitted_at is not None and requester.admitted_at is None:
+            requester.admitted_at = admitted_at
+            changed.append("admitted_at")
         if changed:
             requester.save(update_fields=changed)
     return found

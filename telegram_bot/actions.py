@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from generations import services
 
-from . import edits, guide, history, job_buttons, language_menu, ops, privacy, settings_menu, texts
+from . import (
+    access_requests,
+    edits,
+    guide,
+    history,
+    job_buttons,
+    language_menu,
+    ops,
+    privacy,
+    settings_menu,
+    terms,
+    texts,
+)
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
@@ -16,6 +28,8 @@ ACTIONS: dict[str, Action] = {
     **language_menu.ACTIONS,
     **privacy.ACTIONS,
     **ops.ACTIONS,
+    **access_requests.ACTIONS,
+    **terms.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST

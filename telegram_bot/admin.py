@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
+from telegram_bot import access_admin  # noqa: F401
 from telegram_bot.models import Alert, OperatorAccount, ReceivedUpdate
 
 if TYPE_CHECKING:

@@ -69,7 +69,6 @@ def add_handlers(application: App) -> App:
     """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
-    add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
     add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))

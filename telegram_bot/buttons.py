@@ -68,6 +68,8 @@ class Answer:
     text: str
     keyboard: Keyboard | None = None
     media: Media | None = None
+    # As in Form.
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Form:
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
         """The words and the form."""
         if isinstance(wish, Answer):
-            return wish.text, cls("send", wish.keyboard, wish.media)
+            return wish.text, cls("send", wish.keyboard, wish.media, refusal=wish.refusal)
         if wish.sends is not None:
             return cls.of(wish.sends)
         do: Literal["edit", "delete"] = "delete" if wish.deletes else "edit"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from generations import afterwards, limits, personal, services
 
-from . import texts
+from . import refusals, texts
 from .asking import Announcement, Ask, title_of
 from .buttons import Answer
 from .delivery.outlook import Outlook
@@ -17,6 +17,8 @@ from .language_menu import language
 from .ops import ops
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
+from .terms import show
+from .welcome import hello, start
 
 # Lines of /status.
 LISTED = 5
@@ -79,11 +81,13 @@ def again(ask: Ask) -> Told:
     except afterwards.AskedAlready:
         return texts.asked_already()
     except services.REFUSALS as refusal:
-        return texts.refusal(refusal)
+        return refusals.answer(refusal, ask.person, ask.place.chat_id)
     return Announcement(new.pk)
 
 
 COMMANDS: dict[str, Callable[[Ask], Told]] = {
+    "start": start,
+    "hello": hello,
     "help": guide,
     "status": status,
     "usage": usage,
@@ -93,6 +97,7 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "settings": settings,
     "language": language,
     "privacy": privacy,
+    "terms": show,
     "export_me": export_me,
     "delete_me": delete_me,
     "ops": ops,

@@ -9,9 +9,8 @@ from typing import Any
 from django.db import transaction
 
 from generations import afterwards, services
-from generations.limits import LimitReached
 
-from . import commands, edits, inbox, languages, outbox, texts
+from . import commands, edits, inbox, languages, outbox, refusals, texts
 from .actions import LAST, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -116,20 +115,18 @@ def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> li
     """All of them, which are none then."""
     if not asked:
         return []
-    outcomes = list(zip(asked, services.submit_all(list(asked.values())), strict=True))
+    outcomes = list(zip(asked.items(), services.submit_all(list(asked.values())), strict=True))
     asked.clear()
-    return [
-        _refused(update_id, outcome, spoken[update_id])
-        if isinstance(outcome, services.REFUSALS)
-        else outbox.Decision(update_id, announces=outcome.pk)
-        for update_id, outcome in outcomes
-    ]
-
-
-def _refused(update_id: int, refusal: Exception, language: str) -> outbox.Decision:
-    rule = refusal.rule if isinstance(refusal, LimitReached) else ""
-    with languages.speaking(language):
-        return outbox.Decision(update_id, texts.refusal(refusal), form=Form(refusal=rule).dump())
+    decided: list[outbox.Decision] = []
+    for (update_id, request), outcome in outcomes:
+        if not isinstance(outcome, services.REFUSALS):
+            decided.append(outbox.Decision(update_id, announces=outcome.pk))
+            continue
+        with languages.speaking(spoken[update_id]):
+            answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
+        if answer is not None:
+            decided.append(_decision(update_id, answer))
+    return decided
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from generations import afterwards, services
 
-from . import delivery, inbox, texts
+from . import delivery, inbox, refusals, texts
 from .addressing import COMMAND
 from .buttons import Action, Answer, Button, Press, Pressed, callback
 
@@ -65,7 +65,7 @@ def reword(press: Press) -> Pressed:
     except afterwards.BegunAlready:
         return Pressed(texts.begun_already(), alert=True)
     except services.REFUSALS as refusal:
-        return Pressed(texts.refusal(refusal), alert=True)
+        return refusals.pressed(refusal, press)
     return Pressed(texts.queued_again(), announces=new.pk)
 
 

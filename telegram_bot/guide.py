@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from generations import personal, services
 
-from . import delivery, texts
+from . import delivery, refusals, texts
 from .asking import Ask
 from .buttons import Action, Answer, Button, Press, Pressed, callback
 
@@ -47,7 +47,7 @@ def example(press: Press) -> Pressed:
         )
         row = services.submit(press.person, prompt, request_key=key, place=place)
     except services.REFUSALS as refusal:
-        return Pressed(texts.refusal(refusal), alert=True)
+        return refusals.pressed(refusal, press)
     return Pressed(texts.queued_again(), announces=row.pk)
 
 

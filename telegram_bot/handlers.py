@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.utils import timezone
 from telegram import Message, Update
 from telegram.ext import ContextTypes
@@ -20,11 +19,6 @@ from .edits import Edit
 from .job_buttons import job_under
 
 Context = ContextTypes.DEFAULT_TYPE
-
-
-async def greet(update: Update, context: Context) -> None:
-    """/start and /hello: the operator's greeting, and what the loaded model can draw."""
-    _want(update, context, await sync_to_async(_greeting)())
 
 
 async def video(update: Update, context: Context) -> None:
@@ -110,15 +104,6 @@ def _place(message: Message) -> services.Place:
 def _want(update: Update, context: Context, wish: Wish) -> None:
     if update.effective_message is not None:
         Decisions.of(context.bot_data).add(update.update_id, wish)
-
-
-def _greeting() -> str:
-    words = services.greeting()
-    try:
-        card = services.model_card()
-    except services.REFUSALS:
-        return texts.greeting(words)
-    return texts.greeting(words, card.draws, card.examples[:3])
 
 
 def _message(update: Update) -> Message:

@@ -66,6 +66,17 @@ def release(bot_id: str, owner: str, problem: str | None = None) -> None:
         mine.update(owner="", lease_until=Now() - timedelta(seconds=1))
 
 
+def introduce(bot_id: str, username: str) -> None:
+    """Remember the bot's name."""
+    PollingLease.objects.filter(bot_id=bot_id).update(username=username)
+
+
+def username() -> str:
+    """The name of the bot that ran last, for links to it; "" when none has run yet."""
+    named = PollingLease.objects.exclude(username="").order_by("-lease_until")
+    return named.values_list("username", flat=True).first() or ""
+
+
 def problem() -> str:
     """Why no bot serves, in one word; "" when one does."""
     alive = Q(lease_until__gt=Now() - SILENCE, lease_until__lte=Now() + 2 * LEASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
@@ -32,6 +33,11 @@ def operator_chats(permission: str = SEE) -> list[int]:
     if chat_id is not None:
         return [chat_id]
     return [account.telegram_id for account in _accounts().order_by("pk") if account.user.has_perm(permission)]
+
+
+def among(telegram_ids: Collection[int]) -> set[int]:
+    """Who of them is an operator at all."""
+    return set(_accounts().filter(telegram_id__in=telegram_ids).values_list("telegram_id", flat=True))
 
 
 def is_operators_chat(chat_id: int, telegram_id: int) -> bool:

@@ -133,6 +133,17 @@ def close_unknown(older_than: timedelta = timedelta()) -> int:
     return begun.update(handled_at=timezone.now(), lease_until=None)
 
 
+def reopen(user_id: int, mark: str) -> int:
+    """Handle once more what this person wrote in private and was answered with a form that holds the mark.
+
+    Returns how many those are. What is not answered yet stays, for its answer may be on its way.
+    """
+    answered = ReceivedUpdate.objects.filter(chat=str(user_id), form__contains=mark, handled_at__isnull=False)
+    anew = {"decided_at": None, "answered_at": None, "handled_at": None, "attempts": 0, "answer": "", "form": ""}
+    # As if it came now: a speaker gives up on what is too old.
+    return answered.update(**anew, received_at=timezone.now(), error="", owner="", lease_until=None)
+
+
 def empty(rows: QuerySet[ReceivedUpdate]) -> int:
     """Done with, and nothing is left in them but their numbers, by which a repeated update is known."""
     now = timezone.now()

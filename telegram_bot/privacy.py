@@ -8,7 +8,7 @@ from telegram.constants import FileSizeLimit
 
 from generations import erasing, exporting, services
 
-from . import inbox, operators, personal_updates, texts
+from . import access_requests, bulletins, inbox, invitations, operators, personal_updates, texts
 from .asking import Ask
 from .buttons import Action, Answer, Button, Media, Press, Pressed, callback
 
@@ -30,7 +30,12 @@ def export_me(ask: Ask) -> Answer | str:
 
 def package(user_id: int) -> exporting.Package:
     """Raises OSError while the storage does not answer."""
-    more: dict[str, Any] = {"messages": personal_updates.of_person(user_id)}
+    more: dict[str, Any] = {
+        "messages": personal_updates.of_person(user_id),
+        "bulletins": bulletins.of_person(user_id),
+        "access_requests": access_requests.of_person(user_id),
+        "invitations": invitations.of_person(user_id),
+    }
     if account := operators.account_of(user_id):
         more["operator"] = account
     return exporting.package(user_id, MAX_BYTES, more)

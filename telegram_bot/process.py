@@ -15,7 +15,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, inbox, lease, menus, operator_notices
+from . import alerts, application, bulletins, inbox, lease, menus, operator_notices
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 HANDLE_SECONDS = 0.5
 DELIVER_SECONDS = 1.0
+BULLETIN_SECONDS = 1.0
 SWEEP_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
 # After a failure that is not Telegram's, most likely the database's.
@@ -124,10 +125,12 @@ async def work(
 ) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
-    speaker = consumer.speaker
+    speaker, herald = consumer.speaker, bulletins.Herald(bot.bot)
     # With the lease ours, whoever held these is dead.
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
+    await sync_to_async(bulletins.close_unknown)()
+    await sync_to_async(lease.introduce)(str(bot.bot.id), bot.bot.username)
     problems: list[Exception] = []
 
     async def put_right() -> None:
@@ -147,7 +150,7 @@ async def work(
             problems.append(error)
         finally:
             stop.set()
-            for wake in (consumer.wake, speaker.wake, courier.wake):
+            for wake in (consumer.wake, speaker.wake, courier.wake, herald.wake):
                 wake.set()
 
     async def offer_menus() -> None:
@@ -163,13 +166,14 @@ async def work(
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
+        part(keep_going(stop, "bulletins", herald.tick, BULLETIN_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, keep_going(stop, "alerting", alert, alerts.LOOK_SECONDS))),
         part(unless(stop, hold())),
         offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
     )
-    await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
+    await asyncio.gather(*(each.finish(GRACE_SECONDS) for each in (speaker, courier, herald)))
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")
@@ -179,6 +183,7 @@ def forget_old() -> None:
     inbox.forget_old()
     operator_notices.forget_old()
     alerts.forget_old()
+    bulletins.forget_old()
 
 
 async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
@@ -32,10 +33,14 @@ COMMANDS = {
     "usage": gettext_noop("What is left of today"),
     "settings": gettext_noop("How your videos are made"),
     "language": gettext_noop("In which language I answer"),
+    "terms": gettext_noop("What you agree to when you use this bot"),
     "privacy": gettext_noop("What is kept of you, how long, and who sees it"),
     "export_me": gettext_noop("Everything that is kept of you, as a file"),
     "delete_me": gettext_noop("Delete everything that is kept of you"),
 }
+
+# In a link to the bot, which sends it back behind /start.
+TERMS_LINK = "terms"
 
 # Workers that /ops names.
 LISTED_WORKERS = 10
@@ -302,6 +307,141 @@ def not_on_offer() -> str:
     return _("That is not on offer any more.")
 
 
+# --- who is let in
+
+
+def invitation_needed() -> str:
+    return _(
+        "This bot is by invitation. Open an invitation link for it, or ask whoever told you of it to get you one. "
+        "Until then I cannot take prompts from you."
+    )
+
+
+def access_needed() -> str:
+    return _(
+        "I take prompts only from people whom the operators of this bot have let in. Press the button to ask them; "
+        "they see your name, user name and number."
+    )
+
+
+def access_asked() -> str:
+    return _("The operators have been asked to let you in. You will read here what they decide.")
+
+
+def access_granted() -> str:
+    return _("You have access. Write what the video should show.")
+
+
+def access_denied(again: datetime | None) -> str:
+    words = _("The operators have not given you access.")
+    if again is None:
+        return words
+    # Day and month without the year, in Django's format letters.
+    date = date_format(timezone.localtime(again), _("j F"))
+    return words + " " + _("You may ask again from %(day)s.") % {"day": date}
+
+
+def access_in_group(username: str) -> str:
+    """In a group there is no button: whoever wants access asks in private."""
+    words = _("I take prompts only from people who have access.")
+    return words + " " + _in_private(username)
+
+
+def invited() -> str:
+    return _("Welcome! Your invitation is accepted.")
+
+
+def invitation_unusable(why: str) -> str:
+    words = {
+        "unknown": _("I do not know this invitation. Is the link complete?"),
+        "revoked": _("This invitation does not count any more. Please ask for another one."),
+        "expired": _("This invitation has expired. Please ask for another one."),
+        "used up": _("This invitation has been used up. Please ask for another one."),
+        "banned": banned(),
+    }
+    return words[why]
+
+
+def button_ask_for_access() -> str:
+    return _("Request access")
+
+
+def terms_first(words: str) -> str:
+    """The operator's terms, and what becomes of the prompt that they answer."""
+    return words + "\n\n" + _("Please accept these terms. Your message is kept, and handled when you do.")
+
+
+def terms_in_group(username: str, *, is_chat: bool) -> str:
+    if is_chat:
+        return _("There are terms to accept, which only a person can. Please write under your own name.")
+    return _("There are terms to accept before I take prompts from you.") + " " + _in_private(username, TERMS_LINK)
+
+
+def terms_accepted(kept: int) -> str:
+    """kept: messages that waited for it."""
+    if not kept:
+        return _("You have accepted the terms. Write what the video should show.")
+    return ngettext(
+        "You have accepted the terms. Your message is handled now.",
+        "You have accepted the terms. Your messages are handled now.",
+        kept,
+    )
+
+
+def terms_changed() -> str:
+    return _("The terms have changed since. Please accept the new ones.")
+
+
+def no_terms() -> str:
+    return _("This bot has no terms of its own.")
+
+
+def button_accept() -> str:
+    return _("Accept")
+
+
+def _in_private(username: str, payload: str = "") -> str:
+    """username: the bot's own, where it is known."""
+    if not username:
+        return _("Write to me in private.")
+    link = f"https://t.me/{username}" + (f"?start={payload}" if payload else "")
+    return _("Write to me in private: %(link)s") % {"link": link}
+
+
+# --- for operators
+
+
+def access_request(name: str, username: str, user_id: int) -> str:
+    """A stranger's name may hold anything: one line of it, and the rest below."""
+    return "\n".join(
+        [
+            _("Somebody asks for access."),
+            _("Name: %(name)s") % {"name": Truncator(" ".join(name.split())).chars(64) or "–"},
+            _("User name: %(name)s") % {"name": f"@{username}" if username else "–"},
+            _("Number: %(number)d") % {"number": user_id},
+        ]
+    )
+
+
+def access_decided(granted: bool, by: str) -> str:
+    """by: the operator; "" when nobody had to decide."""
+    if not by:
+        return _("Has access by an invitation.") if granted else _("Denied.")
+    return (_("Approved by %(name)s.") if granted else _("Denied by %(name)s.")) % {"name": by}
+
+
+def button_approve() -> str:
+    return _("Approve")
+
+
+def button_deny() -> str:
+    return _("Deny")
+
+
+def not_an_operator() -> str:
+    return _("Only operators who may decide this can.")
+
+
 # --- what is kept
 
 
@@ -312,8 +452,9 @@ def privacy(days: int) -> str:
             _("What is kept of you, and for how long:"),
             "• "
             + _(
-                "Your name, user name, number and language as Telegram tells them, and what you chose with /settings "
-                "and /language: until you delete everything. The operators may add notes and a ban."
+                "Your name, user name, number and language as Telegram tells them, what you chose with /settings and "
+                "/language, since when you have access and how you got it, and which terms you accepted: until you "
+                "delete everything. The operators may add notes and a ban."
             ),
             "• "
             + _(
@@ -387,6 +528,11 @@ def everything_deleted() -> str:
         "Everything that was kept of you is deleted. The messages in this chat are yours to delete. "
         "If you write again, it starts anew."
     )
+
+
+def bulletin_withdrawn() -> str:
+    """What is left, in an operators' chat, of a message about somebody who is erased."""
+    return _("This was about somebody who has deleted everything.")
 
 
 def everything_kept() -> str:
@@ -571,11 +717,18 @@ def shortfall(asked: int, accepted: int, refusal: LimitReached) -> str:
     return words % {"accepted": accepted, "asked": asked} + " " + limit(refusal)
 
 
+def banned() -> str:
+    return _("You may not use this bot.")
+
+
 def limit(error: LimitReached) -> str:
     many = {"limit": error.limit}
     if error.rule == "banned":
-        words = _("You may not use this bot.")
-        return f"{words} {error.reason}".strip()
+        return f"{banned()} {error.reason}".strip()
+    if error.rule in {"invite", "ask"}:
+        return _("I take prompts only from people who have access.")
+    if error.rule == "terms":
+        return _("Please accept the terms first; /terms shows them.")
     if error.rule == "paused":
         words = _("No new prompts are taken right now.")
         return f"{words} {error.reason or _('Please try again later.')}"

@@ -56,9 +56,10 @@ class Utterance:
 
     async def rewrite(self, message_id: int, text: str) -> bool:
         """Put the words into an earlier message. False when that can no longer be done. Raises what may pass."""
-        short = shorten(text, MessageLimit.MAX_TEXT_LENGTH)
+        short, buttons = shorten(text, MessageLimit.MAX_TEXT_LENGTH), markup(self.form.keyboard)
+        place: dict[str, Any] = {"chat_id": self.place.chat_id, "message_id": message_id}
         try:
-            await self.bot.edit_message_text(short, chat_id=self.place.chat_id, message_id=message_id)
+            await self.bot.edit_message_text(short, **place, reply_markup=buttons)
         except TelegramError as error:
             verdict = sort(error)
             if verdict.next in {Next.WAIT, Next.NOT_SENT, Next.UNKNOWN, Next.STOP}:

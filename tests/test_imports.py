@@ -37,6 +37,7 @@ MAY_IMPORT = {
     },
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
+    "generations.access": {"generations.models", "generations.limits", "generations.services"},
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -71,8 +72,10 @@ MAY_IMPORT = {
         "t2vsite.health",
     },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
+    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
+        "generations.access",
         "generations.services",
         "generations.personal",
         "generations.afterwards",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -14,7 +16,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import erasing, limits, services
+from generations import access, erasing, limits, services
 from generations.admin.shared import (
     STYLE,
     BannedFilter,
@@ -29,6 +31,8 @@ from generations.admin.shared import (
 )
 from generations.models import COUNTED, Generation, Policy, Requester
 
+OPEN = Policy.Access.OPEN
+
 
 @admin.register(Requester)
 class RequesterAdmin(LongList, RequesterModelAdmin):
@@ -41,7 +45,21 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     ordering = ["-pk"]
     fieldsets = [
         ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
-        ("Standing", {"fields": ["standing", "banned_at", "ban_reason", "usage", "last_served_at", "prompts"]}),
+        (
+            "Standing",
+            {
+                "fields": [
+                    "standing",
+                    "admitted_at",
+                    "terms_accepted_at",
+                    "banned_at",
+                    "ban_reason",
+                    "usage",
+                    "last_served_at",
+                    "prompts",
+                ]
+            },
+        ),
         (None, {"fields": ["notes"]}),
     ]
     readonly_fields = [
@@ -52,6 +70,8 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         "language",
         "created_at",
         "standing",
+        "admitted_at",
+        "terms_accepted_at",
         "banned_at",
         "ban_reason",
         "usage",
@@ -60,7 +80,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     ]
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/requester.html"
-    actions = ["ban_selected", "unban_selected"]
+    actions = ["let_in_selected", "put_out_selected", "ban_selected", "unban_selected"]
 
     class Media:
         css = STYLE
@@ -82,7 +102,8 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
             .values("number")
         )
         people: QuerySet[Requester] = super().get_queryset(request)
-        return people.annotate(used_today=Coalesce(Subquery(used), 0))
+        let_in = Subquery(Policy.objects.values("access")[:1])
+        return people.annotate(used_today=Coalesce(Subquery(used), 0), access=Coalesce(let_in, Value(OPEN)))
 
     @admin.display(description="Today")
     def used_today(self, row: Requester) -> int:
@@ -95,7 +116,10 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     @admin.display(description="Standing")
     def standing(self, row: Requester) -> str:
-        return pill("banned", "Banned") if row.is_banned else pill("free", "May submit")
+        if row.is_banned:
+            return pill("banned", "Banned")
+        let_in = row.admitted_at is not None or row.access == OPEN  # type: ignore[attr-defined] # as above
+        return pill("free", "May submit") if let_in else pill("waiting", "Not let in")
 
     @admin.display(description="Videos today")
     def usage(self, row: Requester) -> str:
@@ -107,6 +131,26 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     def prompts(self, row: Requester) -> str:
         address = reverse("admin:generations_generation_changelist")
         return format_html('<a href="{}?q={}">All prompts of this person</a>', address, row.user_id)
+
+    # --- who is let in, where the policy lets in only some
+
+    @admin.action(description="Give access", permissions=["change"])
+    def let_in_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        self._access(request, queryset, access.admit, "Access given")
+
+    @admin.action(description="Withdraw access", permissions=["change"])
+    def put_out_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        self._access(request, queryset, access.withdraw_access, "Access withdrawn")
+        if Policy.current().access == Policy.Access.OPEN:
+            self.message_user(request, "The policy lets in everybody: with the next prompt they are in again.")
+
+    def _access(
+        self, request: HttpRequest, people: QuerySet[Requester], change: Callable[[Requester], bool], words: str
+    ) -> None:
+        changed = [person for person in people if change(person)]
+        for person in changed:
+            self.log_change(request, person, f"{words}.")
+        self.message_user(request, f"{words}: {len(changed)}.", messages.SUCCESS)
 
     # --- ban and unban
 

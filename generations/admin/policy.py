@@ -19,6 +19,7 @@ from generations.prompts import PromptRefused
 
 # A chat message holds 4096 UTF-16 units, an emoji takes two, and the bot adds lines of its own.
 GREETING_CHARACTERS = 1500
+TERMS_UNITS = 3500
 
 MOST = 100_000
 MOST_PIXELS = 10_000_000
@@ -44,6 +45,11 @@ def least_caps() -> dict[str, int]:
 
 class PolicyForm(PolicyModelForm):
     greeting = MultilineField(rows=6, max_length=GREETING_CHARACTERS, help_text="Answer to /start and /hello.")
+    terms = MultilineField(
+        rows=8,
+        required=False,
+        help_text="Everybody accepts them before the next prompt, and again when they change. Empty: none.",
+    )
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
     queue_limit = limit_field("queue_limit")
@@ -66,6 +72,8 @@ class PolicyForm(PolicyModelForm):
         model = Policy
         fields = [
             "greeting",
+            "access",
+            "terms",
             "review",
             "default_preset",
             "presets",
@@ -110,14 +118,27 @@ class PolicyForm(PolicyModelForm):
             # Telegram refuses a message without visible text, and /start would stay without an answer.
             raise ValidationError("The greeting needs some text that can be seen.") from error
 
+    def clean_terms(self) -> str:
+        terms: str = self.cleaned_data["terms"]
+        if not terms.strip():
+            return ""
+        if len(terms.encode("utf-16-le", "surrogatepass")) // 2 > TERMS_UNITS:
+            raise ValidationError(f"One message has to hold them: at most {TERMS_UNITS} characters.")
+        try:
+            prompts.clean(terms[:GREETING_CHARACTERS])
+        except PromptRefused as error:
+            raise ValidationError("The terms need some text that can be seen.") from error
+        return terms.strip()
+
 
 @admin.register(Policy)
 class PolicyAdmin(PolicyModelAdmin):
     form = PolicyForm
-    radio_fields = {"review": admin.VERTICAL}
+    radio_fields = {"access": admin.VERTICAL, "review": admin.VERTICAL}
     readonly_fields = ["updated_at", "updated_by"]
     fieldsets = [
         (None, {"fields": ["greeting"]}),
+        ("Access", {"fields": ["access", "terms"]}),
         ("Review", {"fields": ["review"]}),
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from generations.models import Generation, Policy
+from generations.models import Generation, Policy, Requester
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -39,3 +39,15 @@ def test_old_rows_and_an_old_policy_are_exact(before_presets: Any) -> None:
     row, policy = Generation.objects.get(pk=pk), Policy.objects.get()
     assert (row.preset, row.steps, row.spec().preset) == ("exact", 33, "exact")
     assert (policy.default_preset, policy.presets, policy.daily_limit) == ("exact", [], 7)
+
+
+@pytest.fixture
+def before_access() -> Iterator[Any]:
+    yield migrate("0008_manners_and_styles")
+    migrate(None)
+
+
+def test_whoever_was_there_before_an_update_has_access_afterwards(before_access: Any) -> None:
+    person = before_access.get_model("generations", "Requester").objects.create(user_id=1)
+    migrate(None)
+    assert Requester.objects.get().admitted_at == person.created_at

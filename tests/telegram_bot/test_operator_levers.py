@@ -19,6 +19,8 @@ Post = Callable[..., Any]
 ROW = "admin:generations_generation"
 POLICY = {
     "greeting": "Hi!",
+    "access": "open",
+    "terms": "",
     "review": "auto",
     "default_preset": "exact",
     "presets": ["exact", "balanced"],

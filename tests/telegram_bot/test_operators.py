@@ -85,6 +85,14 @@ async def test_while_the_intake_is_paused_prompts_are_refused_with_the_notice(ho
     assert [row.prompt for row in await jobs()] == ["a red circle", "a green square"]
 
 
+async def test_operators_may_send_prompts_while_the_intake_is_paused(house: House) -> None:
+    await sync_to_async(make_operator)(ALICE)
+    await set_policy(paused=True)
+    await house.say("a red circle")
+    await house.say("a blue square", BOB)
+    assert [row.prompt for row in await jobs()] == ["a red circle"]
+
+
 def test_who_paused_and_who_resumed_is_in_the_log_once() -> None:
     user = make_operator(ALICE, PAUSE)
     assert [services.pause(by=user), services.pause(by=user), Policy.current().paused] == [True, False, True]

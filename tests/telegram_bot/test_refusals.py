@@ -70,6 +70,17 @@ async def test_a_banned_person_reads_the_reason(house: House) -> None:
     assert refusal.text == "You may not use this bot. Spam."
 
 
+async def test_the_reason_of_a_ban_is_told_once_a_day(house: House) -> None:
+    await sync_to_async(Requester.objects.create)(user_id=ALICE, banned_at=timezone.now(), ban_reason="Spam.")
+    for _ in range(2):
+        answers = await house.say("one")
+    assert [answer.text for answer in answers] == ["You may not use this bot. Spam.", "You may not use this bot."]
+    await sync_to_async(Requester.objects.update)(told_why_at=timezone.now() - timedelta(hours=25))
+    # A day later, and not in the notice of a minute ago.
+    house.restart()
+    assert (await house.say("one"))[-1].text == "You may not use this bot. Spam."
+
+
 async def test_a_model_that_cannot_be_read_is_said_so(house: House, settings: LazySettings, tmp_path: object) -> None:
     (folder := str(tmp_path)) and open(f"{folder}/configuration.json", "w").close()
     settings.MODEL = folder

@@ -41,6 +41,7 @@ ARGUMENTS: dict[tuple[str, str], tuple[Any, Any]] = {
     ("for_several", "messages"): (2, 2**31 - 1),
     ("settings", "lines"): ([("x", "y", True)], [(LINE, LINE, False)] * 3),
     ("standing", "lines"): ([("x", "y")], [(LINE, LINE)] * 5),
+    ("invitation_unusable", "why"): ("unknown", "used up"),
     ("ops", "alerts"): ([], [(LINE * 3, MONTH)] * 6),
     ("ops", "seen"): (
         Overview(MONTH, 0, 0, 0, [], True, Outcomes(0, 0), None, False),
@@ -62,6 +63,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     InvalidSpec: (InvalidSpec("seed", "missing"), InvalidSpec("seed", "setting")),
     Exception: (PromptRefused("empty", ""), PromptRefused("too_long", "")),
 }
+RULES = ("banned", "daily", "waiting", "queue", "storage", "paused", "invite", "ask", "terms", "another")
 # They say what they were given, or only numbers with a unit.
 WITHOUT_WORDS = {"alert_begins", "chosen", "clock", "day", "duration", "either", "failed", "seconds", "space"}
 FUNCTIONS = {
@@ -113,7 +115,7 @@ def test_every_refusal_is_translated(language: str) -> None:
     refusals: list[Exception] = [
         *(PromptRefused(rule, "") for rule in ("empty", "too_long", "only_flags")),
         *(InvalidSpec("seed", problem, choices=("a", "b"), **facts) for problem in PROBLEMS),
-        *(LimitReached(rule, limit=5) for rule in ("banned", "daily", "waiting", "queue", "storage", "another")),
+        *(LimitReached(rule, limit=5) for rule in RULES),
         EngineError("", public_reason=NOT_AVAILABLE),
     ]
     for refusal in refusals:

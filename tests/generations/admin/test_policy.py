@@ -21,6 +21,8 @@ FORM = "/admin/generations/policy/1/change/"
 def values(**changes: Any) -> dict[str, Any]:
     shown = {
         "greeting": "Hi!",
+        "access": "open",
+        "terms": "",
         "review": "auto",
         "default_preset": "exact",
         "presets": list(ModelCard().presets),

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("generations", "0008_manners_and_styles")]
+    dependencies = [("generations", "0009_access")]
 
     operations = [
         migrations.AddField(

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("telegram_bot", "0005_operators")]
+    dependencies = [("telegram_bot", "0006_access")]
 
     operations = [
         migrations.AddField(
