@@ -384,6 +384,11 @@ def unban(requester: Requester, *, by: Operator) -> None:
     Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="", told_why_at=None)
 
 
+def is_paused() -> bool:
+    """Are no new prompts taken?"""
+    return Policy.current().paused
+
+
 def pause(*, by: Operator) -> bool:
     """Take no new prompts; what was accepted is still made. False when that is so already."""
     return _pause(True, by, "Paused in Telegram.")

@@ -1,7 +1,7 @@
 """Tells operators that something is wrong, once when it has lasted and once when it is over: conditions.py says what.
 
 All state is in the database, and each step is one conditional UPDATE: two bot processes, or one that restarts in
-between, tell nothing twice. The messages themselves wait in operator_notices.py.
+between, tell nothing twice. The messages themselves are bulletins.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from . import conditions, operator_notices, texts
+from . import bulletins, conditions, languages, texts
 from .conditions import Finding
 from .lease import TOKEN_REFUSED
 from .models import Alert
+from .operators import operator_chats
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +67,12 @@ def _wrong(kind: str, finding: Finding, now: datetime) -> None:
         if now - alert.since >= finding.lasting:
             with transaction.atomic():
                 if alert.tell(now):
-                    _say(alert, lambda: texts.alert_begins(_words(alert)))
+                    _say(alert, "begins", lambda: texts.alert_begins(_words(alert)))
     elif alert.reminded_at is not None and now - alert.reminded_at >= REMIND:
         with transaction.atomic():
             if alert.remind(now):
-                _say(alert, lambda: texts.alert_lasts(_words(alert), now - alert.since))
+                event = f"still at {now:%d %H:%M}"
+                _say(alert, event, lambda: texts.alert_lasts(_words(alert), now - alert.since))
 
 
 def _well(alert: Alert, now: datetime) -> None:
@@ -82,13 +84,17 @@ def _well(alert: Alert, now: datetime) -> None:
         lasted = alert.clear_since - alert.since
         with transaction.atomic():
             if alert.recover():
-                _say(alert, lambda: texts.alert_over(_words(alert), lasted), logging.WARNING)
+                _say(alert, "over", lambda: texts.alert_over(_words(alert), lasted), logging.WARNING)
 
 
-def _say(alert: Alert, words: Callable[[], str], level: int = logging.ERROR) -> None:
+def _say(alert: Alert, event: str, words: Callable[[], str], level: int = logging.ERROR) -> None:
     """To whoever there is, each in their language. What was to be said of it before and could not be is out of date."""
-    chats = operator_notices.say(words, alert)
-    logger.log(level, "%s (for %s)", words(), f"{chats} chats" if chats else "nobody: there is no operators' chat")
+    bulletins.take_back(f"alert:{alert.pk}:")
+    spoken = languages.of_chats(operator_chats())
+    for chat_id, language in spoken.items():
+        with languages.speaking(language):
+            bulletins.tell(f"alert:{alert.pk}:{event}", chat_id, words())
+    logger.log(level, "%s (chats that are told: %s)", words(), len(spoken) or "none")
 
 
 def _words(alert: Alert) -> str:

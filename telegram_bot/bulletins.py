@@ -59,6 +59,11 @@ def retell(topic: str, text: str, keyboard: Keyboard | None = None, *, chat_id: 
     return _change(told, text=text, form=Form(keyboard=keyboard).dump())
 
 
+def take_back(topics: str) -> int:
+    """What begins with this and has not gone out, and shall not any more."""
+    return Bulletin.objects.filter(topic__startswith=topics, message_id=None, sending_at=None).delete()[0]
+
+
 def seen(topic: str, chat_id: int, message_id: int) -> None:
     """Somebody pressed a button under it: it did arrive, under this number."""
     Bulletin.objects.filter(topic=topic, chat_id=chat_id, message_id=None).update(message_id=message_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from generations import attendance, limits, overview
+from generations import attendance, limits, overview, services
 from t2vsite import health
 
 from . import lease
@@ -50,7 +50,9 @@ def _look() -> Iterator[tuple[str, Finding | None]]:
     if parts["worker"] == health.OK:
         with suppress(redis.RedisError):
             deserted = attendance.is_deserted()
-            yield "worker", Finding("none", lasting=NO_WORKER_LASTING) if deserted else None
+            # Whoever works on the workers pauses the intake first.
+            if not (deserted and services.is_paused()):
+                yield "worker", Finding("none", lasting=NO_WORKER_LASTING) if deserted else None
     elif parts["worker"] != "unknown":
         yield "worker", Finding(parts["worker"])
     # This very process is the bot; only its lease may have been late.

@@ -6,7 +6,7 @@ Telegram forgets an update once it is confirmed; these rows do not.
 from __future__ import annotations
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -156,41 +156,6 @@ class Alert(models.Model):
             for name, value in changes.items():
                 setattr(self, name, value)
         return won
-
-
-class Notice(models.Model):
-    """One message to one chat of the operators: waiting -> begun -> done, and never begun twice."""
-
-    chat_id = models.BigIntegerField()
-    text = models.TextField()
-    alert = models.ForeignKey(Alert, null=True, blank=True, on_delete=models.CASCADE, related_name="notices")
-    created_at = models.DateTimeField(auto_now_add=True)
-    not_before = models.DateTimeField(null=True, blank=True)
-    # Set just before it goes out: one whose fate is unknown is not sent again.
-    begun_at = models.DateTimeField(null=True, blank=True)
-    done_at = models.DateTimeField(null=True, blank=True)
-    error = models.TextField(blank=True)
-
-    class Meta:
-        ordering = ["pk"]
-
-    def __str__(self) -> str:
-        return f"notice {self.pk}"
-
-    def begin(self) -> bool:
-        """False when another process has begun it."""
-        unbegun = Notice.objects.filter(pk=self.pk, begun_at=None, done_at=None)
-        return unbegun.update(begun_at=timezone.now()) == 1
-
-    def later(self, seconds: float, reason: str) -> None:
-        """It provably was not sent. What follows it in its chat waits as well."""
-        until = timezone.now() + timedelta(seconds=seconds)
-        Notice.objects.filter(pk=self.pk, done_at=None).update(begun_at=None, error=reason)
-        Notice.objects.filter(chat_id=self.chat_id, begun_at=None, done_at=None).update(not_before=until)
-
-    def done(self, error: str = "") -> None:
-        """It went out, or never will."""
-        Notice.objects.filter(pk=self.pk, done_at=None).update(done_at=timezone.now(), error=error)
 
 
 class Bulletin(models.Model):

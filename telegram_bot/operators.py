@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from generations import services
 
-from .models import Notice, OperatorAccount
+from .models import OperatorAccount
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -48,7 +48,6 @@ def is_operators_chat(chat_id: int, telegram_id: int) -> bool:
 def forget(telegram_id: int) -> None:
     """Everything that is kept of this person is to go: then they are no operator in Telegram any more."""
     OperatorAccount.objects.filter(telegram_id=telegram_id).delete()
-    Notice.objects.filter(chat_id=telegram_id).delete()
 
 
 def account_of(telegram_id: int) -> dict[str, Any] | None:

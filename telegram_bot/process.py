@@ -15,7 +15,7 @@ from telegram.error import TelegramError
 
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, bulletins, inbox, lease, menus, operator_notices
+from . import alerts, application, bulletins, inbox, lease, menus
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -139,10 +139,6 @@ async def work(
         if result := await sync_to_async(sweep_patiently)():
             logger.info("Sweep: %s", result)
 
-    async def alert() -> None:
-        await sync_to_async(alerts.look)()
-        await operator_notices.send_all(bot.bot)
-
     async def part(coroutine: Coroutine[Any, Any, object]) -> None:
         try:
             await coroutine
@@ -168,7 +164,7 @@ async def work(
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
         part(keep_going(stop, "bulletins", herald.tick, BULLETIN_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
-        part(unless(stop, keep_going(stop, "alerting", alert, alerts.LOOK_SECONDS))),
+        part(unless(stop, keep_going(stop, "alerting", sync_to_async(alerts.look), alerts.LOOK_SECONDS))),
         part(unless(stop, hold())),
         offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
@@ -181,7 +177,6 @@ async def work(
 
 def forget_old() -> None:
     inbox.forget_old()
-    operator_notices.forget_old()
     alerts.forget_old()
     bulletins.forget_old()
 

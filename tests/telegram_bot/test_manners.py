@@ -13,7 +13,7 @@ from generations.quiet import is_night
 from telegram_bot import notices, reactions, texts, uploading
 from telegram_bot.limiter import FloodLimiter
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, Finish, House, base, change, job, jobs, set_policy, updates
-from tests.telegram_bot.pressing import last, press
+from tests.telegram_bot.pressing import last, press, video
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -59,6 +59,17 @@ async def test_a_sign_that_is_not_wanted_does_not_hold_up_the_video(
     await house.deliver()
     assert last(house).kind == "video"
     assert (await job()).delivery == Delivery.DELIVERED
+
+
+async def test_a_file_that_takes_long_is_shown_as_a_file(
+    house: House, render: Finish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await video(house, render)
+    monkeypatch.setattr(uploading, "PATIENCE", 0.05)
+    house.telegram.hang("sendDocument", seconds=0.3)
+    await press(house, last(house), "As file")
+    assert [sign.params["action"] for sign in house.telegram.calls("sendChatAction")] == ["upload_document"]
+    assert last(house).kind == "document"
 
 
 # --- a reaction to an accepted prompt

@@ -269,7 +269,7 @@ async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
         await render()
         await until(lambda: telegram.bot_messages(ALICE)[0].video)
     [call] = telegram.calls("setWebhook")
-    assert call.params["allowed_updates"] == ["message", "callback_query"]
+    assert call.params["allowed_updates"] == ["message", "edited_message", "callback_query"]
     assert call.params["drop_pending_updates"] == "false"
     assert telegram.calls("getUpdates") == []
     assert (await job()).delivery == Delivery.DELIVERED
