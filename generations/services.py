@@ -479,8 +479,8 @@ def choose_language(person: Person, language: str) -> None:
 
 def languages_of(user_ids: Collection[int]) -> dict[int, tuple[str, str]]:
     """What they chose ("": nothing) and what their Telegram said last, of those of them who are known."""
-    known = Requester.objects.filter(user_id__in=user_ids)
-    return {user_id: languages for user_id, *languages in known.values_list("user_id", "language", "language_code")}
+    known = Requester.objects.filter(user_id__in=user_ids).values_list("user_id", "language", "language_code")
+    return {user_id: (chosen, telegrams) for user_id, chosen, telegrams in known}
 
 
 def _set(person: Person, values: Mapping[str, Any]) -> bool:
