@@ -47,7 +47,7 @@ bench: $(VENV)/installed-dev
 	@$(BIN)/python -m benchmarks.cpu $(BENCH_ARGS)
 	@$(BIN)/python -m benchmarks.tables
 
-# Takes docs/chat.png and docs/admin.png anew, from the running system.
+# Takes the pictures in docs/ anew, from the running system.
 screenshots: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/browser --screenshots
 

@@ -54,6 +54,7 @@ def repeat(
             raise AskedAlready
         same_seed = generation.seed if seed == "same" else None
         request = services.Request(person, generation.prompt, request_key, place, same_seed, as_typed=False)
+        request = replace(request, translation=generation.translated_prompt)
         wanted = _like(generation, request)
         [outcome] = services.submit_all([replace(wanted, changes={**wanted.changes, "frames": frames})])
         if isinstance(outcome, Generation):

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import CharField, Q
 from django.db.models.functions import Cast
 
-from generations.models import Erasure, Generation, Requester
+from generations.models import AskedPrompt, Erasure, Generation, Requester
 from generations.services import Operator
 
 # By chat, the numbers of messages that show what the person asked for. Others may have answered them.
@@ -80,6 +80,10 @@ def _messages(user_id: int) -> Messages:
     for chat_id, *numbers in rows.values_list(*names):
         if chat_id is not None:
             found[chat_id] |= {number for number in numbers if number is not None}
+    asked = AskedPrompt.objects.filter(requester__user_id=user_id).exclude(chat_id=user_id)
+    for chat_id, number in asked.values_list("chat_id", "prompt_message_id"):
+        if number is not None:
+            found[chat_id].add(number)
     return found
 
 

@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Model
 from django.utils import timezone
 
-from generations.models import Generation, Requester
+from generations.models import AskedPrompt, Generation, Requester
 
 # What is left out of the rows: names inside this installation, and what speaks of workers and operators.
 INTERNAL = {
@@ -106,6 +106,7 @@ def _document(
             }
             for row in rows
         ],
+        "asked_prompts": [_fields(row) for row in AskedPrompt.objects.filter(requester__user_id=user_id)],
         **more,
     }
     text = json.dumps(content, ensure_ascii=False, indent=1, default=_plain)

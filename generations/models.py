@@ -18,9 +18,7 @@ Delivery is a second column, because failures and refusals must be told too:
 
 from __future__ import annotations
 
-import heapq
 import secrets
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -34,6 +32,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
+from generations import fair_order
 from generations.engine.base import EXACT, VideoSpec
 
 # A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
@@ -150,6 +149,17 @@ class Policy(models.Model):
     max_pixels = models.PositiveIntegerField(
         default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
     )
+    groups_enabled = models.BooleanField(
+        default=True, help_text="Take prompts from group chats. Each group has a switch of its own, too."
+    )
+    group_daily_limit = models.PositiveIntegerField(
+        default=0,
+        help_text="Videos per group per day, of all its people together; 0 for no limit. A group's own limit wins.",
+    )
+    language_note = models.BooleanField(
+        default=True,
+        help_text="Ask before a prompt in another script is queued, when the model understands English only.",
+    )
     access = models.CharField(
         max_length=10,
         choices=Access,
@@ -216,6 +226,50 @@ class Policy(models.Model):
         """Stop or go on taking prompts. False when that is so already."""
         changes = {"paused": paused, "updated_at": timezone.now(), "updated_by": by}
         return cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
+
+
+class Group(models.Model):
+    """A group chat where somebody spoke to the bot, with the operators' switch and limit for it."""
+
+    chat_id = models.BigIntegerField(unique=True)
+    title = models.CharField(max_length=256, blank=True)
+    enabled = models.BooleanField(default=True, help_text="Take prompts from this group.")
+    daily_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Videos per day, of all its people together; 0 for no limit, empty for the policy's.",
+    )
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="Since when the bot is no member there.")
+    # When it was last said there that nothing is taken from it.
+    refused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField("first seen", auto_now_add=True)
+
+    class Meta:
+        # Django's own groups, of operators, stand on the same page.
+        verbose_name = "group chat"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.title or str(self.chat_id)
+
+    def is_open(self, policy: Policy) -> bool:
+        return self.enabled and policy.groups_enabled
+
+    def limit(self, policy: Policy) -> int:
+        """Videos per day; 0 is none."""
+        return policy.group_daily_limit if self.daily_limit is None else self.daily_limit
+
+    def refuse(self) -> bool:
+        """Say there that nothing is taken from it? Yes once a day."""
+        yesterday = Q(refused_at=None) | Q(refused_at__lte=timezone.now() - timedelta(days=1))
+        return Group.objects.filter(yesterday, pk=self.pk).update(refused_at=timezone.now()) == 1
+
+    def leave(self) -> bool:
+        """The bot was removed."""
+        return Group.objects.filter(pk=self.pk, removed_at=None).update(removed_at=timezone.now()) == 1
+
+    def come_back(self) -> bool:
+        return Group.objects.filter(pk=self.pk).exclude(removed_at=None).update(removed_at=None) == 1
 
 
 class Style(models.Model):
@@ -328,24 +382,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
                     return candidate
 
     def queue_positions(self) -> dict[int, int]:
-        """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""
-        lanes: dict[int, dict[int, deque[int]]] = {}
-        for pk, priority, requester_id in self.in_fair_order().values_list("pk", "priority", "requester_id"):
-            lanes.setdefault(priority, {}).setdefault(requester_id, deque()).append(pk)
-        positions: dict[int, int] = {}
-        served: dict[int, int] = {}
-        for _, people in sorted(lanes.items(), reverse=True):
-            # Whoever has not had a turn yet keeps their place before all who have, whichever lane that was in.
-            turns = [(served.get(person, place - len(people)), person) for place, person in enumerate(people)]
-            heapq.heapify(turns)
-            while turns:
-                _, person = turns[0]
-                positions[people[person].popleft()] = served[person] = len(positions) + 1
-                if people[person]:
-                    heapq.heapreplace(turns, (served[person], person))
-                else:
-                    heapq.heappop(turns)
-        return positions
+        """Position (1 = next) of every queued row, by primary key and in that order. One query."""
+        return fair_order.positions(self.in_fair_order().values_list("pk", "priority", "requester_id"))
 
     def claim_delivery(self, owner: str) -> Generation | None:
         """Take one finished row that nobody has been told about; None when there is none due."""
@@ -390,6 +428,7 @@ class Generation(models.Model):
     )
 
     prompt = models.TextField(help_text="As typed.")
+    translated_prompt = models.TextField(blank=True, default="", help_text="What the model read in its place.")
     negative_prompt = models.TextField(blank=True)
     seed = models.PositiveIntegerField()
     frames = models.PositiveSmallIntegerField()
@@ -454,6 +493,8 @@ class Generation(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
     delivered_message_id = models.BigIntegerField(null=True, blank=True)
     file_id = models.CharField(max_length=200, blank=True)
+    # What the chat network made of the video: "video", "animation" or "document".
+    file_kind = models.CharField(max_length=20, blank=True, default="")
 
     objects = GenerationQuerySet.as_manager()
 
@@ -464,6 +505,8 @@ class Generation(models.Model):
             models.Index(fields=["delivery", "deliver_after"], name="generation_delivery"),
             models.Index(fields=["requester", "status", "created_at"], name="generation_limits"),
             models.Index(fields=["created_at"], name="generation_created"),
+            # What a group made today, and all that goes to a chat that has moved or is lost.
+            models.Index(fields=["chat_id", "created_at"], name="generation_chat"),
             # The admin's list, newest first, filtered: without these a million rows are sorted for one page.
             models.Index(fields=["status", "-id"], name="generation_by_status"),
             models.Index(fields=["delivery", "-id"], name="generation_by_delivery"),
@@ -490,12 +533,12 @@ class Generation(models.Model):
             return asked
         before, _, after = self.style_words.partition(Style.PLACE)
         negative = ", ".join(words for words in (self.negative_prompt, self.style_negative) if words)
-        return replace(asked, prompt=f"{before}{self.prompt}{after}", negative_prompt=negative)
+        return replace(asked, prompt=f"{before}{asked.prompt}{after}", negative_prompt=negative)
 
     def asked(self) -> VideoSpec:
         """What the person asked for, without the words of its style."""
         return VideoSpec(
-            prompt=self.prompt,
+            prompt=self.translated_prompt or self.prompt,
             negative_prompt=self.negative_prompt,
             seed=self.seed,
             frames=self.frames,
@@ -687,7 +730,7 @@ class Generation(models.Model):
 
     # --- changes of delivery
 
-    def delivered(self, owner: str, *, message_id: int | None, file_id: str = "") -> bool:
+    def delivered(self, owner: str, *, message_id: int | None, file_id: str = "", file_kind: str = "") -> bool:
         return self._move_delivery(
             Delivery.DELIVERED,
             self._sending(owner),
@@ -696,6 +739,7 @@ class Generation(models.Model):
             delivered_at=timezone.now(),
             delivered_message_id=message_id,
             file_id=file_id,
+            file_kind=file_kind,
             delivery_error="",
         )
 
@@ -789,7 +833,7 @@ class Generation(models.Model):
         """Nothing is left of it but this row. Not while somebody sends it."""
         told = Q(delivery__in=[Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN])
         there = Q(status=Status.SUCCEEDED) & ~Q(file="")
-        return self._update(told & there, {**NO_FILE, "file_id": ""}, "video deleted", actor, "")
+        return self._update(told & there, {**NO_FILE, "file_id": "", "file_kind": ""}, "video deleted", actor, "")
 
     # --- how all of them work
 
@@ -858,6 +902,26 @@ class GenerationEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.actor}"
+
+
+class AskedPrompt(models.Model):
+    """A prompt that the model will hardly understand: it waits for its person's word, and goes with it."""
+
+    # As of a generation: the same key twice is the same prompt.
+    request_key = models.CharField(max_length=64, unique=True)
+    requester = models.ForeignKey(Requester, on_delete=models.CASCADE, related_name="asked_prompts")
+    prompt = models.TextField(help_text="As typed, with its flags.")
+    # Of services.Request: seed, preset, changes, parent_id, styling.
+    wish = models.JSONField(default=dict)
+    # What the operator's translator made of it, if it made anything.
+    translation = models.TextField(blank=True)
+    chat_id = models.BigIntegerField()
+    thread_id = models.BigIntegerField(null=True, blank=True)
+    prompt_message_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return f"asked {self.pk}"
 
 
 class Erasure(models.Model):

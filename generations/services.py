@@ -17,11 +17,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import attendance, flags, limits, preferences, prompts, styles, tasks
+from generations import attendance, flags, groups, language, limits, preferences, prompts, styles, tasks
 from generations.engine.base import MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import (
     UNFINISHED,
+    AskedPrompt,
     Delivery,
     Generation,
     GenerationEvent,
@@ -33,6 +34,15 @@ from generations.models import (
 from generations.served import served_model
 
 Operator = AbstractBaseUser
+
+
+class Asked(Exception):
+    """Not queued: the prompt waits for its person's word, under this number. See asked.py."""
+
+    def __init__(self, pk: int) -> None:
+        super().__init__(f"asked {pk}")
+        self.pk = pk
+
 
 # Everything by which submit() says no to a person. EngineError: the model folder cannot be read.
 Refusal = prompts.PromptRefused | limits.LimitReached | InvalidSpec | EngineError
@@ -91,6 +101,12 @@ class Request:
     as_typed: bool = True
     # The row that it repeats or varies.
     parent_id: int | None = None
+    # What the model is to read in place of the prompt.
+    translation: str = ""
+    # The title of the group that it comes from, where that is known.
+    group: str = ""
+    # Somebody is there to be asked before a prompt is queued that the model will hardly understand.
+    may_ask: bool = False
 
 
 @dataclass(frozen=True)
@@ -160,7 +176,7 @@ def submit(
     raise outcome
 
 
-def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
+def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked]:
     """Accept or refuse prompts one after the other, in one transaction. What submit() would return or raise for each.
 
     A flood costs little that way: the questions that every prompt asks the database are asked once for all of them.
@@ -169,22 +185,29 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
     asked = _orders(requests, policy)
     sound = [request for request, order in zip(requests, asked, strict=True) if isinstance(order, Order)]
     held = policy.review == Policy.Review.BEFORE_GENERATION
-    outcomes: list[Generation | Refusal] = []
+    outcomes: list[Generation | Refusal | Asked] = []
     created: list[Generation] = []
     with transaction.atomic():
         # The locks make limits count one message after the other (SQLite: the transaction itself is the only writer).
         requesters = remember_all([request.person for request in sound], policy)
         keys = [request.request_key for request in sound]
         known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
-        counts = limits.Counts(requesters.values(), policy)
+        places = ((request.place, request.group) for request in sound)
+        # A negative number is a group's.
+        found = groups.locked({place.chat_id: title for place, title in places if place and place.chat_id < 0})
+        counts = limits.Counts(requesters.values(), policy, found)
         for request, order in zip(requests, asked, strict=True):
             if not isinstance(order, Order):
                 outcomes.append(order)
                 continue
             if request.request_key not in known:
                 requester, parent = requesters[request.person.user_id], request.parent_id
+                if _must_ask(request, order.specs[0].prompt, policy):
+                    outcomes.append(_ask(request, requester, counts))
+                    continue
+                own = {"parent_id": parent, "translated_prompt": request.translation}
                 rows = [
-                    _new(requester, key, held=held, place=place, parent_id=parent, **vars(spec), **vars(order.styling))
+                    _new(requester, key, held=held, place=place, **own, **vars(spec), **vars(order.styling))
                     for spec, key, place in _each(request, order.specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)
@@ -212,7 +235,7 @@ def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Ge
     """As many of them as the limits allow, the first of which remembers how many do not, and why."""
     for number, row in enumerate(rows):
         try:
-            counts.check(row.requester)
+            counts.check(row.requester, row.chat_id)
         except limits.LimitReached as refusal:
             if number:
                 why = {"rule": refusal.rule, "limit": refusal.limit, "reason": refusal.reason}
@@ -220,6 +243,41 @@ def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Ge
             return list(rows[:number]), refusal
         counts.add(row)
     return list(rows), None
+
+
+def _must_ask(request: Request, prompt: str, policy: Policy) -> bool:
+    """prompt: without its flags."""
+    wanted = request.may_ask and policy.language_note and not request.translation
+    return wanted and language.is_foreign(prompt) and model_card().english_only
+
+
+def _ask(request: Request, requester: Requester, counts: limits.Counts) -> Asked | limits.LimitReached:
+    """Keep it until its person decides. Not when it would be refused then."""
+    assert request.place is not None, "nobody could be asked"
+    known = AskedPrompt.objects.filter(request_key=request.request_key).first()
+    if known is not None:
+        return Asked(known.pk)
+    try:
+        counts.check(requester, request.place.chat_id)
+        limits.asked_at_once(requester)
+    except limits.LimitReached as refusal:
+        return refusal
+    row = AskedPrompt.objects.create(
+        request_key=request.request_key,
+        requester=requester,
+        prompt=prompts.clean(request.prompt),
+        wish={
+            "seed": request.seed,
+            "preset": request.preset,
+            "changes": dict(request.changes),
+            "parent_id": request.parent_id,
+            "styling": None if request.styling is None else vars(request.styling),
+        },
+        chat_id=request.place.chat_id,
+        thread_id=request.place.thread_id,
+        prompt_message_id=request.place.prompt_message_id,
+    )
+    return Asked(row.pk)
 
 
 def shortfall(generation: Generation) -> Shortfall | None:
@@ -311,8 +369,10 @@ def rerun(
     """
     card, typed, styling = model_card(), dict[str, str](), styles.Styling.of(generation)
     chosen: Any = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
+    translation = generation.translated_prompt
     # What the row says was read before.
     if prompt is not None and prompt != generation.prompt:
+        translation = ""
         prompt, typed = flags.parse(prompts.clean(prompt))
         said = flags.values(flags.single(typed), card)
         if "preset" in said:
@@ -320,7 +380,7 @@ def rerun(
         changes, chosen = {**changes, **said, "prompt": prompt}, said.get("seed", chosen)
         if "style" in typed:
             styling = styles.styling(typed["style"], styles.existing())
-    values = {**vars(generation.asked()), **changes, "seed": chosen}
+    values = {**vars(generation.asked()), "prompt": generation.prompt, **changes, "seed": chosen}
     if values["preset"] != generation.preset and "steps" not in changes:
         del values["steps"]
     try:
@@ -332,7 +392,8 @@ def rerun(
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
     with transaction.atomic():
         key = f"rerun:{secrets.token_urlsafe(16)}"
-        facts = {**vars(spec), **vars(styling), "parent": generation, "created_by": by}
+        own = {"translated_prompt": translation, "parent": generation, "created_by": by}
+        facts = {**vars(spec), **vars(styling), **own}
         row = _new(generation.requester, key, held=False, place=place, **facts)
         _create([row], actor=str(by))
         return row
@@ -346,6 +407,17 @@ def own_generation(person: Person, pk: int | None) -> Generation:
     if row.requester.user_id != person.user_id:
         raise NotYours
     return row
+
+
+def requester_of(pk: int) -> int | None:
+    """Who asked for it."""
+    return Generation.objects.filter(pk=pk).values_list("requester__user_id", flat=True).first()
+
+
+def known_person(user_id: int) -> Person | None:
+    """As they were when they were seen last."""
+    row = Requester.objects.filter(user_id=user_id).first()
+    return None if row is None else Person(user_id, row.display_name, row.username, row.language_code)
 
 
 def cancel(generation: Generation, *, by: Operator | str) -> bool:
@@ -443,9 +515,9 @@ def remember_all(people: Iterable[Person], policy: Policy) -> dict[int, Requeste
 
 def _details(person: Person) -> dict[str, str]:
     return {
-        "display_name": _storable(person.display_name, 256),
-        "username": _storable(person.username, 64),
-        "language_code": _storable(person.language_code, 16),
+        "display_name": prompts.storable(person.display_name, 256),
+        "username": prompts.storable(person.username, 64),
+        "language_code": prompts.storable(person.language_code, 16),
     }
 
 
@@ -511,10 +583,25 @@ def _licence_of(generation: Generation) -> str:
 
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
-    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
-    return Generation.objects.filter(chat_id=old_id).update(
-        chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
-    )
+    with transaction.atomic():
+        Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
+        groups.moved(old_id, new_id)
+        AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
+        return Generation.objects.filter(chat_id=old_id).update(
+            chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
+        )
+
+
+def group_joined(chat_id: int, title: str) -> None:
+    """The bot is a member of this group."""
+    groups.seen(chat_id, title).come_back()
+
+
+def group_left(chat_id: int, title: str) -> int:
+    """The bot was removed from this group. Returns how many prompts and results that concerned."""
+    with transaction.atomic():
+        groups.seen(chat_id, title).leave()
+        return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
 
 
 def make_smaller(generation: Generation, owner: str, *, reason: str) -> bool:
@@ -575,8 +662,3 @@ def _create(rows: Sequence[Generation], *, actor: str) -> None:
     for row in rows:
         if row.status == Status.QUEUED:
             tasks.ring(row)
-
-
-def _storable(text: str, length: int) -> str:
-    """Names come from strangers: without NUL and lone surrogates, which the database cannot hold."""
-    return text.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")[:length]

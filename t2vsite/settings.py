@@ -264,6 +264,8 @@ BOT_TOKEN = envsecret("BOT_TOKEN")
 TELEGRAM_API_URL = envurl("TELEGRAM_API_URL", "https://api.telegram.org", {"http", "https"}).rstrip("/")
 WEBHOOK_URL = envurl("WEBHOOK_URL", "", {"https", "http"})
 WEBHOOK_SECRET = envsecret("WEBHOOK_SECRET")
+# The dotted path of a function(text, language code) that gives a prompt in English. None: people are only asked.
+TRANSLATOR = os.environ.get("TRANSLATOR", "").strip()
 
 # --- the site ---------------------------------------------------------------------------------------------------------
 

@@ -54,11 +54,11 @@ def ask(press: Press) -> Pressed:
         if state == State.DENIED:
             return Pressed(texts.access_denied(again), alert=True)
         request = AccessRequest.objects.create(requester=requester)
-        person = press.person
         for chat_id, language in languages.of_chats(operator_chats(DECIDE)).items():
             with languages.speaking(language):
-                words = texts.access_request(person.display_name, person.username, person.user_id)
-                bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=person.user_id)
+                # As it is stored: the name that came may hold what no database takes.
+                words = texts.access_request(requester.display_name, requester.username, requester.user_id)
+                bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=requester.user_id)
     return Pressed(texts.access_asked(), text=texts.access_asked())
 
 

@@ -11,6 +11,7 @@ from . import (
     history,
     job_buttons,
     language_menu,
+    language_note,
     ops,
     privacy,
     settings_menu,
@@ -27,12 +28,15 @@ ACTIONS: dict[str, Action] = {
     **settings_menu.ACTIONS,
     **language_menu.ACTIONS,
     **privacy.ACTIONS,
+    **language_note.ACTIONS,
     **ops.ACTIONS,
     **access_requests.ACTIONS,
     **terms.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST
+# Those that are done and noted in one transaction: done again, they would find nothing to answer with.
+NOTED = frozenset(language_note.ACTIONS)
 
 
 def act(press: Press) -> Pressed:

@@ -35,7 +35,7 @@ def status(ask: Ask) -> str:
     rows = list(own[:LOOKED_AT])
     if not rows:
         return texts.nothing_on_its_way()
-    outlook = Outlook.now()
+    outlook = Outlook.now(rows)
     rows.sort(key=lambda row: (row.started_at is None, outlook.positions.get(row.pk, 0)))
     # Once is enough to say that nobody renders.
     line_by_line = replace(outlook, unattended=False)
@@ -50,7 +50,9 @@ def usage(ask: Ask) -> str:
         left = personal.allowance(ask.person.user_id)
     except limits.LimitReached as banned:
         return texts.limit(banned)
-    return texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+    words = texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+    group = personal.group_usage(ask.place.chat_id)
+    return words + "\n" + texts.group_usage(group.used, group.limit) if group is not None else words
 
 
 def cancel(ask: Ask) -> str:

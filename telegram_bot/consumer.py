@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 from telegram import Update
 from telegram.ext import Application
 
-from . import inbox, languages, outbox, texts
+from . import inbox, inline, languages, outbox, texts
 from .addressing import is_private, read_update
 from .buttons import Pressed
 from .decisions import Decisions, Wish, settle
@@ -27,6 +29,8 @@ MAX_ATTEMPTS = 3
 # Updates taken from the inbox and decided together: most of what a decision costs is asked once for all of them.
 AT_ONCE = 100
 FAILURES = "failures"
+# Whoever typed an inline query has typed on by then, and Telegram takes no answer to it.
+QUERY_LASTS = timedelta(seconds=15)
 
 
 async def report_failure(update: object, context: Any) -> None:
@@ -97,7 +101,17 @@ class Consumer:
         except Exception as error:
             # A payload may break PTB's parser in any way; the next update must not wait for it.
             logger.warning("Update %s cannot be read: %s", row.update_id, type(error).__name__)
+            if inbox.is_inline(row):
+                await sync_to_async(inbox.discard)(row)
+                return True
             await sync_to_async(inbox.finish)([row], self.owner, f"cannot be read: {error!r}")
+            return True
+        if update.inline_query is not None:
+            if timezone.now() - row.received_at < QUERY_LASTS:
+                with languages.speaking(self._spoken[row.update_id]):
+                    self.speaker.aside(inline.offer(self.application.bot, update.inline_query))
+            # What people type there is not meant for us to keep, and nobody waits for it after a crash.
+            await sync_to_async(inbox.discard)(row)
             return True
         with languages.speaking(self._spoken[row.update_id]):
             await self.application.process_update(update)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
 
-from generations import afterwards, services
+from generations import afterwards, groups, services
 
 from . import commands, edits, inbox, languages, outbox, refusals, texts
-from .actions import LAST, act
+from .actions import LAST, NOTED, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
 from .edits import Edit
@@ -26,6 +27,23 @@ class Move:
 
     old_id: int
     new_id: int
+
+
+@dataclass(frozen=True)
+class Membership:
+    """The bot was made a member of a group, or removed from it."""
+
+    chat_id: int
+    title: str
+    there: bool
+
+
+@dataclass(frozen=True)
+class GroupOff:
+    """Somebody spoke to the bot in a group from which nothing is taken."""
+
+    chat_id: int
+    title: str
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,7 @@ class AlbumPart:
 
 
 # What can be asked for: to submit a prompt, to say something, to do what a button says, and so on.
-Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | AlbumPart | Edit
+Wish = services.Request | Rewording | Answer | str | Press | Ask | Move | AlbumPart | Edit | Membership | GroupOff
 
 
 class Decisions:
@@ -89,6 +107,12 @@ def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pres
                 # Those from before it must be there to be moved.
                 decided += _submit(asked, spoken)
                 services.chat_moved(wish.old_id, wish.new_id)
+            elif isinstance(wish, Membership):
+                decided += _submit(asked, spoken)
+                moved = services.group_joined if wish.there else services.group_left
+                moved(wish.chat_id, wish.title)
+            elif isinstance(wish, GroupOff):
+                _refuse_group(update_id, wish)
             elif isinstance(wish, AlbumPart):
                 if inbox.speaks_for_album(update_id, wish.chat, wish.album):
                     decided.append(_decision(update_id, Answer(texts.send_text())))
@@ -100,11 +124,15 @@ def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pres
                 if wish.action in LAST:
                     outbox.decide(decided + _submit(asked, spoken))
                     decided = []
-                pressed = presses[wish.query_id] = act(wish)
-                if pressed.announces is not None:
-                    decided.append(outbox.Decision(update_id, announces=pressed.announces))
-                elif pressed.shows:
-                    decided.append(_decision(update_id, pressed))
+                with transaction.atomic() if wish.action in NOTED else nullcontext():
+                    pressed = presses[wish.query_id] = act(wish)
+                    told = []
+                    if pressed.announces is not None or pressed.shows:
+                        told = [replace(_decision(update_id, pressed), announces=pressed.announces)]
+                    if wish.action not in NOTED:
+                        decided += told
+                    elif told and not outbox.decide(told):
+                        transaction.set_rollback(True)
             else:
                 decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
     outbox.decide(decided + _submit(asked, spoken))
@@ -119,6 +147,9 @@ def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> li
     asked.clear()
     decided: list[outbox.Decision] = []
     for (update_id, request), outcome in outcomes:
+        if isinstance(outcome, services.Asked):
+            decided.append(outbox.Decision(update_id, form=Form(asks=outcome.pk).dump()))
+            continue
         if not isinstance(outcome, services.REFUSALS):
             decided.append(outbox.Decision(update_id, announces=outcome.pk))
             continue
@@ -127,6 +158,14 @@ def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> li
         if answer is not None:
             decided.append(_decision(update_id, answer))
     return decided
+
+
+def _refuse_group(update_id: int, wish: GroupOff) -> None:
+    """Said once a day: noted with what is said, or not at all."""
+    with transaction.atomic():
+        first = groups.seen(wish.chat_id, wish.title).refuse()
+        if first and not outbox.decide([outbox.Decision(update_id, texts.group_off())]):
+            transaction.set_rollback(True)
 
 
 def _answer(update_id: int, ask: Ask) -> list[outbox.Decision]:

@@ -25,6 +25,8 @@ LEASE = timedelta(seconds=120)
 # Telegram repeats nothing that is older than a day.
 KEEP = timedelta(days=7)
 LARGEST_ID = 2**63 - 1
+# Before the person's number.
+INLINE = "inline "
 EDITED = "edited_message"
 # Parts of an album come one after the other. Updates of other chats may come between them.
 ALBUM_SPAN = 500
@@ -50,12 +52,16 @@ def store(updates: Iterable[Json]) -> int:
 
 
 def chat_of(update: Json) -> str:
-    """What keeps its updates in order: the chat, or the person who pressed something."""
+    """What keeps its updates in order: the chat, or the person who pressed something.
+
+    Inline queries are nobody's turn to wait for: they have a line of their own for each person.
+    """
     for kind, content in update.items():
         if isinstance(content, dict):
             place = content.get("chat") if kind in KINDS_WITH_CHAT else content.get("from")
             if isinstance(place, dict) and isinstance(place.get("id"), int):
-                return str(place["id"])[:64]
+                line = f"{INLINE}{place['id']}" if kind == "inline_query" else str(place["id"])
+                return line[:64]
     return ""
 
 
@@ -138,6 +144,15 @@ def finish(rows: Iterable[ReceivedUpdate], owner: str, error: str = "") -> int:
     """Those of them that want no answer are done. Returns how many."""
     now = timezone.now()
     return _mine(rows, owner).update(decided_at=now, handled_at=now, owner="", lease_until=None, error=error[:2000])
+
+
+def is_inline(row: ReceivedUpdate) -> bool:
+    return row.chat.startswith(INLINE)
+
+
+def discard(row: ReceivedUpdate) -> None:
+    """Nothing of it is kept, not even its number: handled again, it would do no harm."""
+    ReceivedUpdate.objects.filter(pk=row.pk).delete()
 
 
 def try_again(row: ReceivedUpdate, owner: str, wait: float, error: str) -> None:

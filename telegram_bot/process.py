@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from telegram.error import TelegramError
 
+from generations import asked
 from generations.sweep import sweep_patiently
 
 from . import alerts, application, bulletins, inbox, lease, menus
@@ -177,6 +178,7 @@ async def work(
 
 def forget_old() -> None:
     inbox.forget_old()
+    asked.forget_old()
     alerts.forget_old()
     bulletins.forget_old()
 

@@ -9,8 +9,9 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -18,7 +19,7 @@ from telegram.constants import CallbackQueryLimit
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
-from . import languages, outbox, texts
+from . import language_note, languages, outbox, texts
 from .addressing import answer_place, read_update
 from .buttons import Form, Pressed
 from .captions import shorten
@@ -51,6 +52,7 @@ class Speaker:
         self.wake = asyncio.Event()
         self._line: deque[str] = deque()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        # Besides toasts, other answers that wait in no line.
         self._toasts: set[asyncio.Task[None]] = set()
         self._notices = Notices()
         self.reactions = Reactions(bot)
@@ -77,9 +79,13 @@ class Speaker:
         Telegram counts these calls against no chat, and they are worth nothing later, so they wait in no line.
         """
         for query_id, pressed in presses.items():
-            task = asyncio.create_task(self._toast(query_id, pressed))
-            self._toasts.add(task)
-            task.add_done_callback(self._toasts.discard)
+            self.aside(self._toast(query_id, pressed))
+
+    def aside(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Give an answer that counts against no chat and is worth nothing later. It raises nothing."""
+        task = asyncio.create_task(answer)
+        self._toasts.add(task)
+        task.add_done_callback(self._toasts.discard)
 
     async def finish(self, seconds: float) -> None:
         """Let what has begun end, for a while."""
@@ -127,8 +133,14 @@ class Speaker:
         if row.announces is not None:
             text, form = (
                 await sync_to_async(rows.before_announcing)(row.announces),
-                Form(keyboard=keyboards.waiting(row.announces)),
+                Form(form.do, keyboards.waiting(row.announces)),
             )
+            if not text:
+                await sync_to_async(run.said)()
+                return
+        elif form.asks is not None:
+            text, keyboard = await language_note.compose(form.asks)
+            form = Form(keyboard=keyboard)
             if not text:
                 await sync_to_async(run.said)()
                 return
@@ -165,7 +177,8 @@ class Speaker:
                 await chat_lost(place.chat_id, verdict, since=began)
         self._notices.said(run, sent_id, earlier)
         if row.announces is not None:
-            await sync_to_async(rows.announced)(row.announces, sent_id, text)
+            edited_id = place.prompt_message_id if form.do == "edit" and not problem else None
+            await sync_to_async(rows.announced)(row.announces, sent_id or edited_id, text)
             if update.message is not None and sent_id is not None:
                 self.reactions.accepted(update.message.chat.id, update.message.message_id)
         await sync_to_async(run.said)(problem)

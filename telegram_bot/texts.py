@@ -181,6 +181,15 @@ def usage(used: int, limit: int, resets_at: datetime, unfinished: int, waiting_l
     return words + "\n" + on_its_way % {"number": unfinished, "limit": waiting_limit}
 
 
+def group_usage(used: int, limit: int) -> str:
+    words = ngettext(
+        "This group has used %(used)d of its %(limit)d video today.",
+        "This group has used %(used)d of its %(limit)d videos today.",
+        limit,
+    )
+    return words % {"used": used, "limit": limit}
+
+
 def history(page: int, pages: int) -> str:
     words = _("Your videos, page %(page)d of %(pages)d. Press one to get it again.")
     return words % {"page": page, "pages": pages}
@@ -198,6 +207,11 @@ def history_line(title: str, made_at: datetime, seed: int) -> str:
 def day(at: datetime) -> str:
     # Day and month without the year, short, in Django's format letters.
     return date_format(at, _("j M"))
+
+
+def button_make_one() -> str:
+    """Above an empty list of one's own videos, in another chat."""
+    return _("No video of yours fits. Make one")
 
 
 def button_newer() -> str:
@@ -470,6 +484,12 @@ def privacy(days: int) -> str:
                 days,
             )
             % {"days": days},
+            "• " + _("Of a group where I am spoken to: its title and its number, as long as this bot is run."),
+            "• "
+            + _(
+                "A prompt that I asked you about before it is queued: until you press a button, for 30 days at most. "
+                "What you type to find your videos from another chat is not kept."
+            ),
             _(
                 "Who can see it: the operators of this bot, and Telegram, which carries it and keeps a copy of our "
                 "chat. In a group everybody there. Nobody else: the videos are made without any other service. A "
@@ -739,6 +759,22 @@ def limit(error: LimitReached) -> str:
             error.limit,
         )
         return f"{words % many} {resets(error.retry_at)}".strip()
+    if error.rule == "group_off":
+        return group_off()
+    if error.rule == "group_daily":
+        words = ngettext(
+            "This group has used its %(limit)d video of today: 0 of %(limit)d left.",
+            "This group has used its %(limit)d videos of today: 0 of %(limit)d left.",
+            error.limit,
+        )
+        return f"{words % many} {resets(error.retry_at)}".strip()
+    if error.rule == "asked":
+        words = ngettext(
+            "%(limit)d prompt of yours waits for your word.",
+            "%(limit)d prompts of yours wait for your word.",
+            error.limit,
+        )
+        return words % many + " " + _("Press one of the buttons under my questions first.")
     if error.rule == "waiting":
         words = ngettext(
             "You have %(limit)d unfinished video, as many as one person may have at a time.",
@@ -759,6 +795,10 @@ def limit(error: LimitReached) -> str:
     return f"{_('That is more than is allowed here.')} {error.reason} {again}".replace("  ", " ")
 
 
+def group_off() -> str:
+    return _("I take nothing from this group at the moment: the operators of this bot have switched it off.")
+
+
 def resets(at: datetime | None) -> str:
     """When a limit lets the person in again, by the clock and from now: people live in other time zones."""
     if at is None:
@@ -777,6 +817,37 @@ def duration(time: timedelta) -> str:
     if not hours:
         return _("%(minutes)d min") % {"minutes": minutes}
     return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+
+
+# --- a prompt that the model will hardly understand
+
+
+def english_only() -> str:
+    return _(
+        "The model understands English only, and this is in another script: the video would hardly show what you mean. "
+        "Nothing is queued yet. You can send it in English instead, or have the video made anyway."
+    )
+
+
+def english_only_translated(translation: str) -> str:
+    words = _("The model understands English only. In English, your prompt would be:")
+    return words + "\n\n" + translation + "\n\n" + _("Nothing is queued yet. Shall the video be made of that?")
+
+
+def button_anyway() -> str:
+    return _("Make it anyway")
+
+
+def button_translated() -> str:
+    return _("Make that")
+
+
+def button_as_typed() -> str:
+    return _("As I typed it")
+
+
+def not_queued() -> str:
+    return _("Nothing was made of it.")
 
 
 # --- the status message
@@ -1004,6 +1075,10 @@ def made_with(model: str, licence: str) -> str:
 
 def without(negative: str) -> str:
     return _("Without: %(text)s") % {"text": negative}
+
+
+def translated(prompt: str) -> str:
+    return _("The model read: %(text)s") % {"text": prompt}
 
 
 def ignored(tail: str) -> str:

@@ -53,6 +53,7 @@ class PolicyForm(PolicyModelForm):
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
     queue_limit = limit_field("queue_limit")
+    group_daily_limit = limit_field("group_daily_limit")
     max_frames = limit_field("max_frames")
     max_steps = limit_field("max_steps")
     max_pixels = limit_field("max_pixels", MOST_PIXELS)
@@ -81,6 +82,9 @@ class PolicyForm(PolicyModelForm):
             "daily_limit",
             "waiting_limit",
             "queue_limit",
+            "groups_enabled",
+            "group_daily_limit",
+            "language_note",
             "quiet_from",
             "quiet_until",
             "reactions",
@@ -143,6 +147,8 @@ class PolicyAdmin(PolicyModelAdmin):
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Groups", {"fields": ["groups_enabled", "group_daily_limit"]}),
+        ("Language", {"fields": ["language_note"]}),
         ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),
         ("Pause", {"fields": ["paused", "pause_notice"]}),
         ("Operators in Telegram", {"fields": ["operators_chat_id"]}),

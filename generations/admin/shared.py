@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import Erasure, Generation, Policy, Requester, Style
+from generations.models import Erasure, Generation, Group, Policy, Requester, Style
 
 STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
     GenerationModelAdmin = ModelAdmin[Generation]
+    GroupModelAdmin = ModelAdmin[Group]
     ErasureModelAdmin = ModelAdmin[Erasure]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 else:
     RowPaginator = Paginator
     MixedModelAdmin = object
-    RequesterModelAdmin = GenerationModelAdmin = ErasureModelAdmin = PolicyModelAdmin = StyleModelAdmin = ModelAdmin
+    RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = ModelAdmin
+    PolicyModelAdmin = StyleModelAdmin = ModelAdmin
     PolicyModelForm = StyleModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.

@@ -152,7 +152,8 @@ class Handover:
             return
         message = sent if isinstance(sent, Message) else None
         message_id = message.message_id if message else row.status_message_id
-        first = await sync_to_async(row.delivered)(self.owner, message_id=message_id, file_id=file_id(message))
+        kind, kept = file_of(message)
+        first = await sync_to_async(row.delivered)(self.owner, message_id=message_id, file_id=kept, file_kind=kind)
         if first and parcel.video is not None:
             await sync_to_async(services.licence_told)(row)
             if row.status_message_id is not None:
@@ -227,7 +228,11 @@ def _facts(video: Video) -> dict[str, Any]:
     }
 
 
-def file_id(message: Message | None) -> str:
-    """Telegram decides what a clip is: without sound it may come back as an animation."""
-    kept = message and (message.video or message.animation or message.document)
-    return kept.file_id if kept else ""
+def file_of(message: Message | None) -> tuple[str, str]:
+    """Its kind and id. Telegram decides what a clip is: without sound it may come back as an animation."""
+    # An animation is a document, too.
+    for kind in ("video", "animation", "document"):
+        kept = getattr(message, kind, None)
+        if kept:
+            return kind, kept.file_id
+    return "", ""

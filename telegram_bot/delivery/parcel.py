@@ -20,6 +20,8 @@ from . import keyboards
 IGNORED_UNITS = 300
 # Of what not to show, which was typed with the prompt.
 WITHOUT_UNITS = 200
+# Of what the model read in place of the prompt.
+TRANSLATION_UNITS = 300
 MAX_UPLOAD = int(FileSizeLimit.FILESIZE_UPLOAD)
 
 
@@ -97,6 +99,8 @@ def caption(row: Generation) -> str:
     missing = services.shortfall(row)
     if missing is not None:
         parts.append(texts.shortfall(missing.asked, missing.accepted, missing.refusal))
+    if row.translated_prompt:
+        parts.append(texts.translated(shorten(row.translated_prompt, TRANSLATION_UNITS)))
     if row.ignored_text:
         parts.append(texts.ignored(shorten(row.ignored_text, IGNORED_UNITS)))
     if licence:

@@ -18,6 +18,10 @@ from .outlook import Outlook
 
 # A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
 ANNOUNCEMENT = timedelta(seconds=60)
+# Status messages looked at together: those that are next, and so many further back. All of a queue of 100,000 would
+# take seconds, and so few are edited in a second that most of them would change again first.
+NEXT = 500
+FURTHER = 500
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def before_announcing(pk: int) -> str:
     # Most answers go out at once, and the time that the row was given when it was accepted is still long enough.
     if row.deliver_after is None or row.deliver_after < timezone.now() + ANNOUNCEMENT / 2:
         Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
-    outlook = Outlook.of_one_just_accepted()
+    outlook = Outlook.of_one_just_accepted(row)
     with languages.speaking(_language_of(row)):
         if row.status == Status.RUNNING:
             # A worker was faster than this answer, which still is the word that the prompt was accepted.
@@ -70,10 +74,13 @@ def announced(pk: int, message_id: int | None, text: str) -> None:
     Generation.objects.filter(pk=pk).update(**changes)
 
 
-def stale_statuses() -> list[StatusEdit]:
-    """Status messages to edit, the most awaited first."""
-    rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
+def stale_statuses(turn: int = 0) -> list[StatusEdit]:
+    """Status messages to edit, the most awaited first. Of a long queue each turn looks at other ones of its end."""
     outlook = Outlook.now()
+    order = list(outlook.positions)
+    begin = NEXT + turn * FURTHER % max(len(order) - NEXT, 1)
+    looked_at = Q(status=Status.RUNNING) | Q(pk__in=[*order[:NEXT], *order[begin : begin + FURTHER]])
+    rows = Generation.objects.unfinished().filter(looked_at, chat_id__isnull=False, status_message_id__isnull=False)
     edits = []
     asker = ("requester__language", "requester__language_code")
     shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")

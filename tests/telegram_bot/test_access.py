@@ -254,6 +254,18 @@ async def test_asked_twice_there_is_one_request(house: House) -> None:
     assert len(house.telegram.bot_messages(OLGA)) == 1
 
 
+async def test_a_name_that_no_database_takes_does_not_keep_anybody_from_asking(house: House) -> None:
+    await set_policy(access="ask")
+    await operators(house, OLGA)
+    question = (await house.say("a red circle"))[-1]
+    hostile = {"id": ALICE, "is_bot": False, "first_name": "Al\ud83d\0i\nNumber: 7"}
+    message = {"message_id": question.id, "date": 1764000000, "chat": {"id": ALICE, "type": "private"}}
+    query = {"id": "7", "from": hostile, "chat_instance": "1", "message": message, "data": "ask_access"}
+    await house.inject({"update_id": 10**6, "callback_query": query})
+    await house.notify()
+    assert last(house, OLGA).text.splitlines()[1:] == ["Name: Ali Number: 7", "User name: –", "Number: 1001"]
+
+
 async def test_one_operator_decides_and_the_other_reads_who_did(house: House) -> None:
     await set_policy(access="ask")
     await operators(house, OLGA, PAUL)
@@ -268,6 +280,34 @@ async def test_one_operator_decides_and_the_other_reads_who_did(house: House) ->
     assert last(house).text == "You have access. Write what the video should show."
     await house.say("a red circle")
     assert [row.prompt for row in await jobs()] == ["a red circle"]
+
+
+def test_of_ten_operators_at_once_one_decides_and_the_person_hears_one_outcome() -> None:
+    person = Requester.objects.create(user_id=ALICE)
+    request = AccessRequest.objects.create(requester=person)
+    users = [User.objects.create(username=f"operator{number}") for number in range(10)]
+    together = threading.Barrier(10)
+    first: list[tuple[str, str]] = []
+
+    def decide(number: int) -> None:
+        try:
+            together.wait()
+            row, won = access_requests.decide(request.pk, granted=number % 2 == 0, by=users[number])
+            if won:
+                first.append((users[number].username, row.state))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    request.refresh_from_db()
+    person.refresh_from_db()
+    assert first == [(str(request.decided_by), request.state)]
+    assert (person.admitted_at is not None) is (request.state == "granted")
+    assert [bulletin.chat_id for bulletin in Bulletin.objects.all()] == [ALICE]
 
 
 async def test_whoever_is_denied_reads_it_once_and_may_ask_again_after_a_week(house: House) -> None:

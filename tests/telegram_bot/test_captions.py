@@ -61,6 +61,21 @@ def test_a_short_caption_shows_everything() -> None:
 
 @pytest.mark.services
 @pytest.mark.django_db(transaction=True)
+async def test_what_the_model_could_not_read_is_said_below_the_video(house: House, render: Finish) -> None:
+    await house.say("a cat and a great many other animals, the last of them an elephant --seed 7")
+    await render(ignored_text="an elephant")
+    await house.deliver()
+    [message] = house.telegram.bot_messages(ALICE)
+    assert (message.kind, message.text.splitlines()[0]) == (
+        "video",
+        "a cat and a great many other animals, the last of them an elephant",
+    )
+    assert message.text.splitlines()[2].startswith("Seed 7 · ")
+    assert message.text.splitlines()[3] == "The model reads 77 tokens; it did not see: an elephant"
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
 async def test_the_licence_is_told_once_per_person_and_model(house: House, render: Finish) -> None:
     async def caption_of(model: str, licence: str = "CC-BY", chat_id: int = ALICE) -> str:
         await house.say("a cat", chat_id)

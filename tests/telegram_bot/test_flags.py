@@ -165,6 +165,7 @@ async def test_flags_work_in_a_group_and_behind_a_command(house: House) -> None:
     ],
 )
 async def test_odd_prompts_keep_their_characters(house: House, text: str) -> None:
+    await set_policy(language_note=False)
     await house.inject(base(text=text))
     [row] = await jobs()
     assert (row.prompt, row.seed) == (text.removesuffix(" --seed 7"), 7)

@@ -25,7 +25,7 @@ from django.utils import timezone
 from generations import tasks
 from generations.machine import free_port
 from generations.models import Delivery
-from telegram_bot import conditions, inbox, lease, polling, process, subscription
+from telegram_bot import bulletins, conditions, inbox, lease, polling, process, subscription
 from telegram_bot.models import Alert, PollingLease, ReceivedUpdate
 from telegram_bot.simulator import Simulator
 from tests.installation import ROOT, Installation
@@ -258,6 +258,16 @@ def site(live_server: Any, settings: LazySettings) -> str:
     return settings.WEBHOOK_URL
 
 
+async def test_what_is_said_uninvited_is_said_by_the_running_bot_whose_name_is_known(
+    telegram: Simulator, bot: Callable[[], Any]
+) -> None:
+    async with bot():
+        await sync_to_async(bulletins.tell)("access:1", ALICE, "You have access.")
+        await until(lambda: telegram.bot_messages(ALICE))
+    assert [message.text for message in telegram.bot_messages(ALICE)] == ["You have access."]
+    assert await sync_to_async(lease.username)() == "simulator_bot"
+
+
 async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
     telegram: Simulator, site: str, bot: Callable[[], Any], render: Finish
 ) -> None:
@@ -269,7 +279,7 @@ async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
         await render()
         await until(lambda: telegram.bot_messages(ALICE)[0].video)
     [call] = telegram.calls("setWebhook")
-    assert call.params["allowed_updates"] == ["message", "edited_message", "callback_query"]
+    assert call.params["allowed_updates"] == ["message", "edited_message", "callback_query", "my_chat_member"]
     assert call.params["drop_pending_updates"] == "false"
     assert telegram.calls("getUpdates") == []
     assert (await job()).delivery == Delivery.DELIVERED

@@ -26,6 +26,7 @@ PAGES = [
     "/admin/generations/requester/{person}/ban/",
     "/admin/generations/requester/{person}/erase/",
     "/admin/generations/erasure/",
+    "/admin/generations/group/",
     "/admin/generations/policy/1/change/",
     "/admin/telegram_bot/receivedupdate/",
     "/admin/telegram_bot/operatoraccount/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -32,6 +33,9 @@ def values(**changes: Any) -> dict[str, Any]:
         "max_frames": 0,
         "max_steps": 0,
         "max_pixels": 0,
+        "groups_enabled": "on",
+        "group_daily_limit": 0,
+        "language_note": "on",
         "quiet_from": "",
         "quiet_until": "",
         "reactions": "",
@@ -80,7 +84,7 @@ def test_the_next_prompt_is_rendered_with_the_new_default_preset(page: Client) -
 
 def test_people_may_choose_only_what_is_on_offer(page: Client) -> None:
     everything = page.get(FORM).content.decode()
-    assert everything.count('name="presets"') == everything.count("checked", everything.index('name="presets"')) > 1
+    assert everything.count('name="presets"') == len(re.findall('name="presets"[^>]* checked', everything)) > 1
     page.post(FORM, values(presets=["exact", "draft"]))
     assert ask(1, preset="draft").preset == "draft"
     with pytest.raises(InvalidSpec, match=r"^preset must be exact or draft, not balanced\.$"):

