@@ -64,7 +64,10 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     InvalidSpec: (InvalidSpec("seed", "missing"), InvalidSpec("seed", "setting")),
     Exception: (PromptRefused("empty", ""), PromptRefused("too_long", "")),
 }
-RULES = tuple("banned daily waiting queue storage paused invite ask terms group_off group_daily asked another".split())
+RULES = (
+    *("banned", "daily", "waiting", "queue", "storage", "paused"),
+    *("invite", "ask", "terms", "group_off", "group_daily", "asked", "another"),
+)
 # They say what they were given, or only numbers with a unit.
 WITHOUT_WORDS = {"alert_begins", "chosen", "clock", "day", "duration", "either", "failed", "seconds", "space"}
 FUNCTIONS = {
