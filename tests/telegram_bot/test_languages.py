@@ -34,21 +34,22 @@ def test_a_language_of_telegram_is_one_of_ours_or_english() -> None:
         assert languages.of("a language of an earlier version", code) == language
 
 
-async def test_a_german_is_answered_in_german_from_the_prompt_to_the_video(german: House, render: Finish) -> None:
-    [greeting] = await german.say("/start")
+async def test_a_german_is_answered_in_german_from_the_prompt_to_the_video(house: House, render: Finish) -> None:
+    house.telegram.add_user(ALICE, language_code="de")
+    [greeting] = await house.say("/start")
     assert greeting.text.startswith("Hallo! Ich mache aus Text kurze Videos.")
-    status = (await german.say("a red circle"))[-1]
+    status = (await house.say("a red circle"))[-1]
     assert (status.text, labels(status)) == ("In der Warteschlange, 1 von 1", [["Abbrechen"]])
     await start(await job())
-    await german.show_status()
-    assert last(german).text == "Wird gerendert, 0 %"
-    assert labels(last(german)) == [["Abbrechen"]]
+    await house.show_status()
+    assert last(house).text == "Wird gerendert, 0 %"
+    assert labels(last(house)) == [["Abbrechen"]]
     await succeed(await job(), render)
-    await german.deliver()
-    result = last(german)
+    await house.deliver()
+    result = last(house)
     assert "· exact, 20 Schritte ·" in result.data["caption"]
     assert labels(result)[0] == ["Noch einmal", "Gleicher Seed"]
-    assert await press(german, result, "Melden") == "Danke. Die Betreiber dieses Bots werden es sich ansehen."
+    assert await press(house, result, "Melden") == "Danke. Die Betreiber dieses Bots werden es sich ansehen."
 
 
 async def test_what_is_refused_is_said_in_german(german: House) -> None:
