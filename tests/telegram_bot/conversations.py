@@ -29,6 +29,8 @@ NEW_MESSAGE = {"sendMessage", "sendVideo", "sendAnimation", "sendDocument"}
 EDIT = {"editMessageText", "editMessageMedia"}
 # Buttons whose first argument is the number of a job.
 OF_JOBS = {*job_buttons.ACTIONS, "show", "reword"}
+# Of a person, everything but what the worker notes.
+OF_PEOPLE = sorted({field.attname for field in Requester._meta.concrete_fields} - {"last_served_at"})
 # What an honest bot is told now and then, because people deleted a message.
 GONE = ("message to edit not found", "message to delete not found")
 # A button that is pressed again asks for what is shown already.
@@ -236,7 +238,7 @@ class Town:
             for row in Generation.objects.select_related("requester")
         }
         people = {
-            ("person", person.user_id): (person.user_id, person.preset, person.aspect, person.seconds, person.banned_at)
+            ("person", person.user_id): (person.user_id, *(getattr(person, name) for name in OF_PEOPLE))
             for person in Requester.objects.all()
         }
         return {**jobs, **people}
@@ -267,7 +269,7 @@ class Town:
     def owner_of(self, button: Button) -> int | None:
         """Whose button it is; None for everybody's, and for those of what is gone."""
         action, *arguments = button.data.split(":")
-        if action in {"settings", "history", "erase", "keep_all"}:
+        if action in {"settings", "history", "erase", "keep_all", "language"}:
             return int(arguments[0])
         if action in {"anyway", "translated", "drop"}:
             asked = AskedPrompt.objects.select_related("requester").filter(pk=int(arguments[0])).first()
@@ -344,7 +346,7 @@ class Town:
         message = self._message(row.chat_id, row.delivered_message_id)
         if row.status == Status.SUCCEEDED:
             assert message.kind in {"video", "animation"}
-            assert f"Seed {row.seed}" in message.text
+            assert str(row.seed) in message.text
             assert as_shown(message.text).startswith(as_shown(row.prompt)[:20])
         else:
             words = {Status.FAILED: row.public_error, Status.REJECTED: row.public_error}.get(Status(row.status), "")

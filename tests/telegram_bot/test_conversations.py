@@ -85,8 +85,8 @@ def test_every_conversation_keeps_the_promises(
             logging.getLogger().addHandler(log)
             empty_tables()
             telegram.reset()
-            for user_id, name in ((ALICE, "Alice"), (BOB, "Bob"), (CAROL, "Carol")):
-                telegram.add_user(user_id, name)
+            for user_id, name, language in ((ALICE, "Alice", "en"), (BOB, "Bob", "de"), (CAROL, "Carol", "zh-hans")):
+                telegram.add_user(user_id, name, language_code=language)
                 telegram.add_chat(user_id)
             telegram.add_chat(GROUP, "supergroup", "Friends")
             telegram.add_chat(FORUM, "supergroup", "Forum", is_forum=True)
