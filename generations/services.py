@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -579,6 +579,17 @@ def reset_settings(person: Person) -> bool:
     return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False})
 
 
+def choose_language(person: Person, language: str) -> None:
+    """In which this person wants to be answered; "" is as their Telegram is."""
+    _set(person, {"language": language})
+
+
+def languages_of(user_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """What they chose ("": nothing) and what their Telegram said last, of those of them who are known."""
+    known = Requester.objects.filter(user_id__in=user_ids).values_list("user_id", "language", "language_code")
+    return {user_id: (chosen, telegrams) for user_id, chosen, telegrams in known}
+
+
 def _set(person: Person, values: Mapping[str, Any]) -> bool:
     with transaction.atomic():
         requester = remember(person)
@@ -607,13 +618,14 @@ def _licence_of(generation: Generation) -> str:
 
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
-    with transaction.atomic():
-        Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
-        groups.moved(old_id, new_id)
-        AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
-        return Generation.objects.filter(chat_id=old_id).update(
-            chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
-        )
+    # One by one: a group's row that is held while jobs are waited for would hold up whoever submits there, and with a
+    # worker between them all three would wait for ever.
+    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
+    groups.moved(old_id, new_id)
+    AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
+    return Generation.objects.filter(chat_id=old_id).update(
+        chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
+    )
 
 
 def group_joined(chat_id: int, title: str) -> None:
@@ -623,9 +635,8 @@ def group_joined(chat_id: int, title: str) -> None:
 
 def group_left(chat_id: int, title: str) -> int:
     """The bot was removed from this group. Returns how many prompts and results that concerned."""
-    with transaction.atomic():
-        groups.seen(chat_id, title).leave()
-        return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
+    groups.seen(chat_id, title).leave()
+    return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
 
 
 def make_smaller(generation: Generation, owner: str, *, reason: str) -> bool:

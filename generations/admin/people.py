@@ -47,7 +47,7 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
     fieldsets = [
-        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
+        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
         (
             "Standing",
             {
@@ -70,6 +70,7 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         "username",
         "user_id",
         "language_code",
+        "language",
         "created_at",
         "standing",
         "admitted_at",

@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
         ('contenttypes', '0002_remove_content_type_name'),
-        ('generations', '0010_groups_and_asked_prompts'),
+        ('generations', '0011_language'),
         # Roles name permissions of its models.
         ('telegram_bot', '0006_access'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
