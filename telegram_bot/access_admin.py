@@ -78,6 +78,8 @@ class InvitationAdmin(Audited, LongList, InvitationModelAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        from telegram_bot import invitations
+
         assert request.user.is_authenticated
         revoked = 0
         for invitation in queryset:
