@@ -180,7 +180,7 @@ def copy(status: str, number: int) -> None:
 
     from generations.models import Generation
 
-    columns = [field.column for field in Generation._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in Generation._meta.concrete_fields if not field.primary_key]
     values = {
         "request_key": f"request_key || '/{number}'",
         "status_message_id": f"status_message_id + {number}",
