@@ -10,18 +10,22 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import deleted_files, services
+from generations import deleted_files, services, styles
 from generations.engine.card import InvalidSpec
 from generations.models import UNFINISHED, Generation, Policy, Requester
 
 # A second press within this time is a finger that slipped, not a second wish.
 DOUBLE_PRESS = timedelta(seconds=3)
 # Of the events that the requester makes.
-AS_FILE, AS_GIF, REPORTED = "asked for the file", "asked for a GIF", "reported"
+AS_FILE, AS_GIF, REPORTED, EDITED = "asked for the file", "asked for a GIF", "reported", "edited the message"
 
 
 class AskedAlready(Exception):
     """The same is on its way, or was asked for a moment ago."""
+
+
+class BegunAlready(Exception):
+    """Rendered, or finished: nothing waits any more that could be changed."""
 
 
 def repeat(
@@ -50,6 +54,7 @@ def repeat(
             raise AskedAlready
         same_seed = generation.seed if seed == "same" else None
         request = services.Request(person, generation.prompt, request_key, place, same_seed, as_typed=False)
+        request = replace(request, translation=generation.translated_prompt)
         wanted = _like(generation, request)
         [outcome] = services.submit_all([replace(wanted, changes={**wanted.changes, "frames": frames})])
         if isinstance(outcome, Generation):
@@ -72,6 +77,39 @@ def reworded(request: services.Request, message_id: int, pk: int | None) -> serv
     except services.REFUSALS:
         # The model cannot be read: submit() says so.
         return request
+
+
+def first_of_message(user_id: int, chat_id: int, message_id: int | None) -> Generation | None:
+    """What a person's message asked for, of several results the first."""
+    own = Generation.objects.filter(requester__user_id=user_id, chat_id=chat_id, prompt_message_id=message_id)
+    return own.filter(request_key__startswith="update:").order_by("pk").first()
+
+
+def in_other_words(
+    generation: Generation, *, person: services.Person, prompt: str, request_key: str, place: services.Place
+) -> Generation:
+    """Cancel what waits, with the other results of its message, and submit these words instead.
+
+    The same request_key returns the same row. Raises BegunAlready, and what services.submit() raises; then nothing is
+    cancelled.
+    """
+    request = services.Request(person, prompt, request_key, place)
+    if generation.parent_id is not None:
+        request = replace(_like(generation, replace(request, seed=generation.seed)), parent_id=generation.parent_id)
+    with transaction.atomic():
+        services.remember(person)
+        known = Generation.objects.filter(request_key=request_key).first()
+        if known is not None:
+            return known
+        others = Generation.objects.filter(request_key__startswith=f"{generation.request_key}/")
+        for row in [generation, *others.filter(status__in=UNFINISHED)]:
+            # One that a worker took just now is asked to stop, which the exception undoes.
+            if row.is_begun or not row.cancel(actor="requester") or row.cancel_requested_at is not None:
+                raise BegunAlready
+        [outcome] = services.submit_all([request])
+        if isinstance(outcome, Generation):
+            return outcome
+        raise outcome
 
 
 def ask_once(generation: Generation, kind: str, *, key: str) -> bool:
@@ -99,7 +137,7 @@ def delete_video(generation: Generation, *, by: str) -> bool:
 
 def _like(generation: Generation, request: services.Request) -> services.Request:
     """With all the settings of that row; its preset only as long as people may choose that. Raises EngineError."""
-    card, spec = services.model_card(), generation.spec()
+    card, spec = services.model_card(), generation.asked()
     own = {"prompt", "seed", "preset"}
     changes: dict[str, Any] = {name: value for name, value in vars(spec).items() if name not in own}
     preset: str | None = spec.preset
@@ -111,4 +149,5 @@ def _like(generation: Generation, request: services.Request) -> services.Request
     if spec.steps == usual:
         # They belong to the preset, which a flag may change.
         del changes["steps"]
-    return replace(request, preset=preset, changes=changes, parent_id=generation.pk)
+    styling = styles.Styling.of(generation)
+    return replace(request, preset=preset, changes=changes, styling=styling, parent_id=generation.pk)

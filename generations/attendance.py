@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import cast
 
 import redis
 from django.conf import settings
 from django.db.models.functions import Now
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from rq import Worker as RqWorker
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from generations.models import Generation, Status
@@ -28,8 +30,12 @@ def is_missing() -> bool:
     Raises DatabaseError and redis.RedisError: then it is not known.
     """
     queued = Generation.objects.filter(status=Status.QUEUED, queued_at__lt=Now() - UNTAKEN)
-    rendering = Generation.objects.filter(status=Status.RUNNING, lease_until__gt=Now())
-    if not queued.exists() or rendering.exists():
+    return queued.exists() and is_deserted()
+
+
+def is_deserted() -> bool:
+    """Is no worker there at all, though none may be needed just now? Raises DatabaseError and redis.RedisError."""
+    if Generation.objects.filter(status=Status.RUNNING, lease_until__gt=Now()).exists():
         return False
     with impatient_redis() as client:
         return not workers_alive(client)
@@ -40,9 +46,24 @@ def workers_alive(client: redis.Redis) -> bool:
 
 
 def count_workers(client: redis.Redis) -> int:
+    return len(workers(client))
+
+
+def workers(client: redis.Redis) -> list[str]:
     """RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides."""
-    keys = client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)
-    return int(client.exists(*keys)) if keys else 0
+    # Bytes, as long as nobody asks redis-py for text.
+    keys: list[bytes] = sorted(cast(set[bytes], client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)))
+    with client.pipeline(transaction=False) as asked:
+        for key in keys:
+            asked.exists(key)
+        heard_of = asked.execute()
+    names = (key.decode().removeprefix(RqWorker.redis_worker_namespace_prefix) for key in keys)
+    return [name for name, is_alive in zip(names, heard_of, strict=True) if is_alive]
+
+
+def process_of(name: str) -> str:
+    """Host and process of a worker, whichever of its names this is: the one in RQ, or the owner of its leases."""
+    return name.rpartition(".")[0] or name
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import CharField, Q
 from django.db.models.functions import Cast
 
-from generations.models import Erasure, Generation, Requester
+from generations import audit_log
+from generations.models import AskedPrompt, Erasure, Generation, Requester
 from generations.services import Operator
 
 # By chat, the numbers of messages that show what the person asked for. Others may have answered them.
@@ -26,7 +27,7 @@ Messages = Mapping[int, set[int]]
 # person's number and messages, is part of the transaction, and returns how many rows it emptied.
 ELSEWHERE: list[Callable[[int, Messages], int]] = []
 
-ERASED = "(erased)"
+ERASED = audit_log.ERASED
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def erase(user_id: int, *, by: Operator | None = None) -> Erasure | None:
         if requester is None:
             return None
         _blank_log(requester)
+        if by is not None:
+            audit_log.write("erased", requester, by=by)
+        audit_log.forget(requester)
         _, deleted = own.delete()
         prompts = deleted.get("generations.Generation", 0)
         banned_at = requester.banned_at
@@ -80,6 +84,10 @@ def _messages(user_id: int) -> Messages:
     for chat_id, *numbers in rows.values_list(*names):
         if chat_id is not None:
             found[chat_id] |= {number for number in numbers if number is not None}
+    asked = AskedPrompt.objects.filter(requester__user_id=user_id).exclude(chat_id=user_id)
+    for chat_id, number in asked.values_list("chat_id", "prompt_message_id"):
+        if number is not None:
+            found[chat_id].add(number)
     return found
 
 

@@ -65,11 +65,13 @@ FLAGS = {
         Flag("guidance", "guidance_scale", _BROKEN),
         Flag("no", "negative_prompt", re.compile(r".+")),
         Flag("preset", "preset", re.compile("|".join(PRESETS), re.IGNORECASE)),
+        # What there is, the operators say: see styles.py.
+        Flag("style", "", re.compile(r"[A-Za-z][A-Za-z0-9-]+")),
     )
 }
 # Other names for the same: of the command line, and what other makers call them.
 _ALIASES = {"aspect": "ar", "negative": "no", "negative-prompt": "no"}
-_NAMES = {**{name: name for name in FLAGS}, **_ALIASES}
+NAMES = {**{name: name for name in FLAGS}, **_ALIASES}
 # A shorter word is like half the dictionary.
 _LEAST_NEAR = 3
 _NEARNESS = 0.7
@@ -182,8 +184,8 @@ def _flag_at(start: re.Match[str]) -> Flag | None:
     text, dashes, typed = start.string, start["dashes"], start["name"].casefold()
     if len(dashes) == 1 and dashes in _HYPHENS:
         return None
-    if typed in _NAMES:
-        return FLAGS[_NAMES[typed]]
+    if typed in NAMES:
+        return FLAGS[NAMES[typed]]
     if not typed.isascii():
         return None
     has_sign = text.startswith("=", start.end())
@@ -200,10 +202,10 @@ def _nearest(typed: str) -> str | None:
     """The flag whose name this nearly is."""
     if len(typed) < _LEAST_NEAR:
         return None
-    long = [name for name in _NAMES if len(name) > _LEAST_NEAR]
+    long = [name for name in NAMES if len(name) > _LEAST_NEAR]
     near = difflib.get_close_matches(typed, long, n=1, cutoff=_NEARNESS)
     near = near or [name for name in long if name.startswith(typed)]
-    return _NAMES[near[0]] if near else None
+    return NAMES[near[0]] if near else None
 
 
 # --- what they say

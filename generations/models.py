@@ -18,20 +18,22 @@ Delivery is a second column, because failures and refusals must be told too:
 
 from __future__ import annotations
 
-import heapq
 import secrets
-from collections import deque
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MaxValueValidator
 from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from generations import fair_order
 from generations.engine.base import EXACT, VideoSpec
 
 # A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
@@ -52,7 +54,9 @@ BATCH_KEY = ("frames", "width", "height", "steps", "preset")
 # What a row says of its video while it has none.
 NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
 
-DEFAULT_GREETING = "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
+DEFAULT_GREETING = gettext_noop(
+    "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
+)
 
 
 class Requester(models.Model):
@@ -62,16 +66,35 @@ class Requester(models.Model):
     display_name = models.CharField(max_length=256, blank=True)
     username = models.CharField(max_length=64, blank=True)
     language_code = models.CharField(max_length=16, blank=True)
+    # In which this person wants to be answered, chosen with /language; empty: as their Telegram is.
+    language = models.CharField(max_length=16, blank=True, editable=False)
     banned_at = models.DateTimeField(null=True, blank=True)
     ban_reason = models.CharField(max_length=200, blank=True)
+    # Since when this person may submit; counts while the policy lets in only some. See limits.admitted.
+    admitted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When this person last read in full why nothing is made for them.
+    told_why_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The policy's terms that this person has accepted; 0 for none.
+    terms_accepted_version = models.PositiveIntegerField(default=0, editable=False)
+    terms_accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
     notes = models.TextField(blank=True)
     # What this person chose for all prompts; empty for the default. See preferences.py.
     preset = models.CharField(max_length=20, blank=True, editable=False)
     aspect = models.CharField(max_length=16, blank=True, editable=False)
     seconds = models.FloatField(null=True, blank=True, editable=False)
+    style = models.CharField(max_length=24, blank=True, editable=False)
+    silent = models.BooleanField(default=False, editable=False, help_text="Results never ring.")
+    # Model and licence as a caption told them last, see captions of results.
+    licence_told = models.CharField(max_length=410, blank=True, editable=False)
     # Fair order: whoever was served longest ago comes first.
     last_served_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        permissions = [
+            ("ban_requester", "Can ban people"),
+            ("admit_requester", "Can give and withdraw access"),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or self.username or str(self.user_id)
@@ -80,6 +103,18 @@ class Requester(models.Model):
     def is_banned(self) -> bool:
         return self.banned_at is not None
 
+    def admit(self) -> bool:
+        """False when this person had access before."""
+        return Requester.objects.filter(pk=self.pk, admitted_at=None).update(admitted_at=timezone.now()) == 1
+
+    def withdraw_access(self) -> bool:
+        return Requester.objects.filter(pk=self.pk, admitted_at__isnull=False).update(admitted_at=None) == 1
+
+    def accept_terms(self, version: int) -> bool:
+        """False when these were accepted before, or newer ones."""
+        older = Requester.objects.filter(pk=self.pk, terms_accepted_version__lt=version)
+        return older.update(terms_accepted_version=version, terms_accepted_at=timezone.now()) == 1
+
 
 class Policy(models.Model):
     """One row of run-time settings; a change binds the next message."""
@@ -87,6 +122,11 @@ class Policy(models.Model):
     class Review(models.TextChoices):
         AUTO = "auto", "Every prompt is rendered at once"
         BEFORE_GENERATION = "before_generation", "An operator approves each prompt first"
+
+    class Access(models.TextChoices):
+        OPEN = "open", "Everybody"
+        INVITE = "invite", "Whoever opens an invitation link"
+        ASK = "ask", "Whoever asks and is approved, or opens an invitation link"
 
     greeting = models.TextField(default=DEFAULT_GREETING, help_text="Answer to /start and /hello.")
     review = models.CharField(max_length=20, choices=Review, default=Review.AUTO)
@@ -116,6 +156,54 @@ class Policy(models.Model):
     max_pixels = models.PositiveIntegerField(
         default=0, help_text="Width times height that people may ask for; 0 for as much as the model can."
     )
+    groups_enabled = models.BooleanField(
+        default=True, help_text="Take prompts from group chats. Each group has a switch of its own, too."
+    )
+    group_daily_limit = models.PositiveIntegerField(
+        default=0,
+        help_text="Videos per group per day, of all its people together; 0 for no limit. A group's own limit wins.",
+    )
+    language_note = models.BooleanField(
+        default=True,
+        help_text="Ask before a prompt in another script is queued, when the model understands English only.",
+    )
+    access = models.CharField(
+        max_length=10,
+        choices=Access,
+        default=Access.OPEN,
+        help_text="Who may send prompts. Whoever did so before a change keeps access; operators always have it.",
+    )
+    terms = models.TextField(
+        blank=True,
+        help_text="Everybody accepts them before the next prompt, and again when they change. Empty: none.",
+    )
+    # Counts the changes of the terms.
+    terms_version = models.PositiveIntegerField(default=0, editable=False)
+    quiet_from = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Results that arrive from this hour on ring nobody's phone; both empty: they always may.",
+        validators=[MaxValueValidator(23)],
+    )
+    quiet_until = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The hour in which they ring again.", validators=[MaxValueValidator(23)]
+    )
+    reactions = models.BooleanField(
+        default=False,
+        help_text="An accepted prompt gets 👀 as well, where that is allowed and as long as there is little to send.",
+    )
+    paused = models.BooleanField(
+        default=False, help_text="No new prompts are taken. What was accepted before is still made."
+    )
+    pause_notice = models.CharField(
+        max_length=300, blank=True, help_text="What people read meanwhile, behind the sentence that says so."
+    )
+    operators_chat_id = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Number of the chat where alerts and requests go; of a group it begins with -. Empty: to each "
+        "operator's private chat.",
+    )
     updated_at = models.DateTimeField(auto_now=True)
     updated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL
@@ -127,10 +215,88 @@ class Policy(models.Model):
     def __str__(self) -> str:
         return "Policy"
 
+    def save(self, *args: Any, **options: Any) -> None:
+        """Other terms are another version, which everybody has to accept anew."""
+        with transaction.atomic():
+            stored = Policy.objects.select_for_update().filter(pk=self.pk).values_list("terms", "terms_version")
+            terms, version = stored.first() or ("", 0)
+            self.terms_version = version + (self.terms != terms)
+            super().save(*args, **options)
+
     @classmethod
     def current(cls) -> Policy:
         """The one row, made with the defaults on first use."""
         return cls.objects.get_or_create(pk=1)[0]
+
+    @classmethod
+    def pause(cls, paused: bool, *, by: Any) -> bool:
+        """Stop or go on taking prompts. False when that is so already."""
+        changes = {"paused": paused, "updated_at": timezone.now(), "updated_by": by}
+        return cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
+
+
+class Group(models.Model):
+    """A group chat where somebody spoke to the bot, with the operators' switch and limit for it."""
+
+    chat_id = models.BigIntegerField(unique=True)
+    title = models.CharField(max_length=256, blank=True)
+    enabled = models.BooleanField(default=True, help_text="Take prompts from this group.")
+    daily_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Videos per day, of all its people together; 0 for no limit, empty for the policy's.",
+    )
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="Since when the bot is no member there.")
+    # When it was last said there that nothing is taken from it.
+    refused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField("first seen", auto_now_add=True)
+
+    class Meta:
+        # Django's own groups, of operators, stand on the same page.
+        verbose_name = "group chat"
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return self.title or str(self.chat_id)
+
+    def is_open(self, policy: Policy) -> bool:
+        return self.enabled and policy.groups_enabled
+
+    def limit(self, policy: Policy) -> int:
+        """Videos per day; 0 is none."""
+        return policy.group_daily_limit if self.daily_limit is None else self.daily_limit
+
+    def refuse(self) -> bool:
+        """Say there that nothing is taken from it? Yes once a day."""
+        yesterday = Q(refused_at=None) | Q(refused_at__lte=timezone.now() - timedelta(days=1))
+        return Group.objects.filter(yesterday, pk=self.pk).update(refused_at=timezone.now()) == 1
+
+    def leave(self) -> bool:
+        """The bot was removed."""
+        return Group.objects.filter(pk=self.pk, removed_at=None).update(removed_at=timezone.now()) == 1
+
+    def come_back(self) -> bool:
+        return Group.objects.filter(pk=self.pk).exclude(removed_at=None).update(removed_at=None) == 1
+
+
+class Style(models.Model):
+    """Words that an operator puts around people's prompts. Rows keep the words that they were made with."""
+
+    # What stands for the prompt in the words.
+    PLACE = "{prompt}"
+
+    name = models.CharField(max_length=24, unique=True, help_text="As people type it: --style NAME.")
+    label = models.CharField(max_length=24, help_text="On the button in /settings.")
+    words = models.CharField(max_length=300, help_text=f"What the model reads; {PLACE} stands for the prompt, once.")
+    negative = models.CharField(max_length=300, blank=True, help_text="What not to show, besides what people say.")
+    enabled = models.BooleanField(default=False, help_text="May people choose it?")
+    position = models.PositiveSmallIntegerField(default=0, help_text="The smallest comes first.")
+
+    class Meta:
+        ordering = ["position", "name"]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Status(models.TextChoices):
@@ -223,24 +389,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
                     return candidate
 
     def queue_positions(self) -> dict[int, int]:
-        """Position (1 = next) of every queued row, by primary key. One query, played through in Python."""
-        lanes: dict[int, dict[int, deque[int]]] = {}
-        for pk, priority, requester_id in self.in_fair_order().values_list("pk", "priority", "requester_id"):
-            lanes.setdefault(priority, {}).setdefault(requester_id, deque()).append(pk)
-        positions: dict[int, int] = {}
-        served: dict[int, int] = {}
-        for _, people in sorted(lanes.items(), reverse=True):
-            # Whoever has not had a turn yet keeps their place before all who have, whichever lane that was in.
-            turns = [(served.get(person, place - len(people)), person) for place, person in enumerate(people)]
-            heapq.heapify(turns)
-            while turns:
-                _, person = turns[0]
-                positions[people[person].popleft()] = served[person] = len(positions) + 1
-                if people[person]:
-                    heapq.heapreplace(turns, (served[person], person))
-                else:
-                    heapq.heappop(turns)
-        return positions
+        """Position (1 = next) of every queued row, by primary key and in that order. One query."""
+        return fair_order.positions(self.in_fair_order().values_list("pk", "priority", "requester_id"))
 
     def claim_delivery(self, owner: str) -> Generation | None:
         """Take one finished row that nobody has been told about; None when there is none due."""
@@ -285,6 +435,7 @@ class Generation(models.Model):
     )
 
     prompt = models.TextField(help_text="As typed.")
+    translated_prompt = models.TextField(blank=True, default="", help_text="What the model read in its place.")
     negative_prompt = models.TextField(blank=True)
     seed = models.PositiveIntegerField()
     frames = models.PositiveSmallIntegerField()
@@ -294,6 +445,10 @@ class Generation(models.Model):
     steps = models.PositiveSmallIntegerField()
     guidance_scale = models.FloatField()
     preset = models.CharField(max_length=20, default=EXACT)
+    # With the words of that day: the same seed gives the same frames when the style is another one since.
+    style = models.CharField(max_length=24, blank=True)
+    style_words = models.CharField(max_length=300, blank=True)
+    style_negative = models.CharField(max_length=300, blank=True)
     priority = models.SmallIntegerField(default=0)
 
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
@@ -318,6 +473,8 @@ class Generation(models.Model):
 
     model_name = models.CharField(max_length=200, blank=True)
     model_licence = models.CharField(max_length=200, blank=True)
+    # How many videos one message asked for and got. On the first one only.
+    results = models.PositiveSmallIntegerField(default=1, editable=False)
     # Of several results that were asked for, those that did not fit, see services.Shortfall. On the first one only.
     shortfall = models.JSONField(null=True, blank=True, editable=False)
     ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
@@ -343,6 +500,8 @@ class Generation(models.Model):
     delivered_at = models.DateTimeField(null=True, blank=True)
     delivered_message_id = models.BigIntegerField(null=True, blank=True)
     file_id = models.CharField(max_length=200, blank=True)
+    # What the chat network made of the video: "video", "animation" or "document".
+    file_kind = models.CharField(max_length=20, blank=True, default="")
 
     objects = GenerationQuerySet.as_manager()
 
@@ -353,9 +512,19 @@ class Generation(models.Model):
             models.Index(fields=["delivery", "deliver_after"], name="generation_delivery"),
             models.Index(fields=["requester", "status", "created_at"], name="generation_limits"),
             models.Index(fields=["created_at"], name="generation_created"),
+            # What a group made today, and all that goes to a chat that has moved or is lost.
+            models.Index(fields=["chat_id", "created_at"], name="generation_chat"),
             # The admin's list, newest first, filtered: without these a million rows are sorted for one page.
             models.Index(fields=["status", "-id"], name="generation_by_status"),
             models.Index(fields=["delivery", "-id"], name="generation_by_delivery"),
+        ]
+        # What each role gets of these: roles.py.
+        permissions = [
+            ("review_generation", "Can approve and reject prompts"),
+            ("cancel_generation", "Can cancel prompts"),
+            ("rerun_generation", "Can run prompts again"),
+            ("resend_generation", "Can have videos sent again"),
+            ("use_rq", "Can use the pages of RQ"),
         ]
 
     def __str__(self) -> str:
@@ -364,13 +533,27 @@ class Generation(models.Model):
     # --- questions
 
     @property
+    def is_begun(self) -> bool:
+        """Too late to change what it will show."""
+        return self.status not in (Status.PENDING_REVIEW, Status.QUEUED)
+
+    @property
     def is_finished(self) -> bool:
         return self.status in FINISHED
 
     def spec(self) -> VideoSpec:
         """What the engine is asked for."""
+        asked = self.asked()
+        if not self.style:
+            return asked
+        before, _, after = self.style_words.partition(Style.PLACE)
+        negative = ", ".join(words for words in (self.negative_prompt, self.style_negative) if words)
+        return replace(asked, prompt=f"{before}{asked.prompt}{after}", negative_prompt=negative)
+
+    def asked(self) -> VideoSpec:
+        """What the person asked for, without the words of its style."""
         return VideoSpec(
-            prompt=self.prompt,
+            prompt=self.translated_prompt or self.prompt,
             negative_prompt=self.negative_prompt,
             seed=self.seed,
             frames=self.frames,
@@ -508,7 +691,7 @@ class Generation(models.Model):
                 event="failed",
                 actor="sweep",
                 detail=f"{deaths} workers died on it",
-                public_error="The video could not be made: rendering it stopped the machine twice.",
+                public_error=gettext_noop("The video could not be made: rendering it stopped the machine twice."),
                 worker_deaths=deaths,
                 **NO_FILE,
             )
@@ -562,7 +745,7 @@ class Generation(models.Model):
 
     # --- changes of delivery
 
-    def delivered(self, owner: str, *, message_id: int | None, file_id: str = "") -> bool:
+    def delivered(self, owner: str, *, message_id: int | None, file_id: str = "", file_kind: str = "") -> bool:
         return self._move_delivery(
             Delivery.DELIVERED,
             self._sending(owner),
@@ -571,6 +754,7 @@ class Generation(models.Model):
             delivered_at=timezone.now(),
             delivered_message_id=message_id,
             file_id=file_id,
+            file_kind=file_kind,
             delivery_error="",
         )
 
@@ -664,7 +848,7 @@ class Generation(models.Model):
         """Nothing is left of it but this row. Not while somebody sends it."""
         told = Q(delivery__in=[Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN])
         there = Q(status=Status.SUCCEEDED) & ~Q(file="")
-        return self._update(told & there, {**NO_FILE, "file_id": ""}, "video deleted", actor, "")
+        return self._update(told & there, {**NO_FILE, "file_id": "", "file_kind": ""}, "video deleted", actor, "")
 
     # --- how all of them work
 
@@ -735,6 +919,26 @@ class GenerationEvent(models.Model):
         return f"{self.kind} by {self.actor}"
 
 
+class AskedPrompt(models.Model):
+    """A prompt that the model will hardly understand: it waits for its person's word, and goes with it."""
+
+    # As of a generation: the same key twice is the same prompt.
+    request_key = models.CharField(max_length=64, unique=True)
+    requester = models.ForeignKey(Requester, on_delete=models.CASCADE, related_name="asked_prompts")
+    prompt = models.TextField(help_text="As typed, with its flags.")
+    # Of services.Request: seed, preset, changes, parent_id, styling.
+    wish = models.JSONField(default=dict)
+    # What the operator's translator made of it, if it made anything.
+    translation = models.TextField(blank=True)
+    chat_id = models.BigIntegerField()
+    thread_id = models.BigIntegerField(null=True, blank=True)
+    prompt_message_id = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    def __str__(self) -> str:
+        return f"asked {self.pk}"
+
+
 class Erasure(models.Model):
     """Everything of somebody was deleted. Nobody can tell whose: see erasing.py."""
 
@@ -755,3 +959,42 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.pk}"
+
+
+class AuditEntry(models.Model):
+    """What an operator did, to what, and what it changed. Only ever added to, by audit_log.write()."""
+
+    class Via(models.TextChoices):
+        ADMIN = "admin", "Admin"
+        TELEGRAM = "telegram", "Telegram"
+        COMMAND = "command", "Command line"
+        SYSTEM = "system", "By itself"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # As it was then: the account may be gone.
+    actor_label = models.CharField(max_length=150, blank=True)
+    via = models.CharField(max_length=10, choices=Via)
+    action = models.CharField(max_length=30)
+    # No foreign key: the entry outlives what it is about.
+    object_type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=64)
+    object_label = models.CharField(max_length=200)
+    # Whom it concerns: when that person is erased, nothing here may tell who it was.
+    person = models.ForeignKey(Requester, null=True, on_delete=models.SET_NULL, related_name="+")
+    before = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    after = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit log"
+        default_permissions = ("view",)
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_by_object"),
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.object_label}"

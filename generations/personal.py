@@ -5,16 +5,20 @@ In a group (a negative chat id) only what the person asked for there: the others
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
 from generations import limits
-from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Status
+from generations.models import UNFINISHED, Delivery, Generation, Group, Policy, Requester, Status
 
 # Something to send again: a file in the storage, or one that the chat network has.
 SENDABLE = Q(status=Status.SUCCEEDED) & ~Q(delivery=Delivery.HELD) & ~(Q(file="") & Q(file_id=""))
+
+# Of the newest that the network keeps, so many are searched.
+SEARCHED = 2000
 
 
 def unfinished(user_id: int, chat_id: int) -> QuerySet[Generation]:
@@ -25,6 +29,21 @@ def unfinished(user_id: int, chat_id: int) -> QuerySet[Generation]:
 def finished(user_id: int, chat_id: int) -> QuerySet[Generation]:
     """Videos that can be sent again, the newest first."""
     return _own(user_id, chat_id).filter(SENDABLE).order_by("-created_at", "-pk")
+
+
+def clips(user_id: int, words: str, before: int | None, most: int) -> list[Generation]:
+    """Videos that the chat network keeps, from any chat, whose prompts hold all these words; the newest first.
+
+    before: only those older than this number. None for a banned person.
+    """
+    own = Generation.objects.filter(SENDABLE, requester__user_id=user_id, requester__banned_at=None)
+    kept = own.exclude(file_id="").exclude(file_kind="").order_by("-pk").only("prompt", "file_id", "file_kind")
+    if before is not None:
+        kept = kept.filter(pk__lt=before)
+    wanted = words.casefold().split()
+    # Here and not by the database: SQLite knows the small letters of English only.
+    found = (row for row in kept[:SEARCHED].iterator() if all(word in row.prompt.casefold() for word in wanted))
+    return list(itertools.islice(found, most))
 
 
 def can_be_sent(row: Generation) -> bool:
@@ -60,6 +79,12 @@ def allowance(user_id: int) -> Allowance:
     usage = limits.usage_today(requester, policy)
     waiting = requester.generations.filter(created_by=None, status__in=UNFINISHED).count()
     return Allowance(usage.used, usage.limit, usage.resets_at, waiting, policy.waiting_limit)
+
+
+def group_usage(chat_id: int) -> limits.Usage | None:
+    """What a group made today, and what it may. None where it has no limit, and in private chats."""
+    group, policy = Group.objects.filter(chat_id=chat_id).first(), Policy.current()
+    return limits.group_usage_today(group, policy) if group is not None and group.limit(policy) else None
 
 
 def _own(user_id: int, chat_id: int) -> QuerySet[Generation]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from generations import styles
 from generations.engine.base import EXACT
 from generations.engine.card import ModelCard
 from generations.models import Policy, Requester
@@ -23,6 +24,9 @@ class Choices:
     preset: str = ""
     aspect: str = ""
     seconds: float | None = None
+    style: str = ""
+    # Not of the video: whether its arrival rings.
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Offer:
     presets: tuple[str, ...]
     aspects: tuple[str, ...]
     lengths: tuple[float, ...]
+    # Labels by name.
+    styles: Mapping[str, str]
     default: Choices
 
 
@@ -41,7 +47,8 @@ def offer(card: ModelCard, policy: Policy) -> Offer:
     aspects = card.aspects()
     if default.aspect not in aspects:
         aspects = (default.aspect, *aspects)
-    return Offer(offered_presets(card, policy), aspects, lengths(card), default)
+    labels = {name: style.label for name, style in styles.offered().items()}
+    return Offer(offered_presets(card, policy), aspects, lengths(card), labels, default)
 
 
 def lengths(card: ModelCard) -> tuple[float, ...]:
@@ -67,7 +74,8 @@ def default_preset(card: ModelCard, policy: Policy) -> str:
 
 
 def with_choices() -> QuerySet[Requester]:
-    return Requester.objects.exclude(preset="", aspect="", seconds=None)
+    """Those who chose anything about their videos."""
+    return Requester.objects.exclude(preset="", aspect="", seconds=None, style="")
 
 
 def choices_of(requester: Requester | None, offered: Offer) -> Choices:
@@ -78,10 +86,12 @@ def choices_of(requester: Requester | None, offered: Offer) -> Choices:
         requester.preset if requester.preset in offered.presets else "",
         requester.aspect if requester.aspect in offered.aspects else "",
         requester.seconds if requester.seconds in offered.lengths else None,
+        requester.style if requester.style in offered.styles else "",
+        requester.silent,
     )
 
 
-def chosen(setting: str, value: str, offered: Offer) -> str | float | None:
+def chosen(setting: str, value: str, offered: Offer) -> str | float | bool | None:
     """What to keep for a setting, from its words; None when that is not on offer."""
     match setting:
         case "preset":
@@ -90,6 +100,10 @@ def chosen(setting: str, value: str, offered: Offer) -> str | float | None:
             return value if value in offered.aspects else None
         case "seconds":
             return next((seconds for seconds in offered.lengths if f"{seconds:g}" == value), None)
+        case "style":
+            return "" if value == styles.NONE else value if value in offered.styles else None
+        case "silent":
+            return {"yes": True, "no": False}.get(value)
     return None
 
 

@@ -34,6 +34,11 @@ def clean(text: str) -> str:
     return text
 
 
+def storable(text: str, length: int) -> str:
+    """A stranger's name or title: without NUL and lone surrogates, which the database cannot hold."""
+    return text.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")[:length]
+
+
 def is_visible(text: str) -> bool:
     """Is there anything that a person can see? A combining mark or variation selector alone shows nothing either."""
     return any(char not in _BLANK and unicodedata.category(char) not in _INVISIBLE | {"Mn", "Me"} for char in text)

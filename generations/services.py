@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -15,25 +16,40 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import attendance, flags, limits, preferences, prompts, tasks
+from generations import attendance, audit_log, flags, groups, language, limits, preferences, prompts, styles, tasks
 from generations.engine.base import MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import (
     UNFINISHED,
+    AskedPrompt,
     Delivery,
     Generation,
     GenerationEvent,
     Policy,
     Requester,
     Status,
+    Style,
 )
 from generations.served import served_model
 
 Operator = AbstractBaseUser
 
+
+class Asked(Exception):
+    """Not queued: the prompt waits for its person's word, under this number. See asked.py."""
+
+    def __init__(self, pk: int) -> None:
+        super().__init__(f"asked {pk}")
+        self.pk = pk
+
+
 # Everything by which submit() says no to a person. EngineError: the model folder cannot be read.
 Refusal = prompts.PromptRefused | limits.LimitReached | InvalidSpec | EngineError
 REFUSALS = (prompts.PromptRefused, limits.LimitReached, InvalidSpec, EngineError)
+
+
+# Chosen in a menu or typed behind --style.
+NO_STYLE = styles.NONE
 
 
 class Gone(Exception):
@@ -78,10 +94,26 @@ class Request:
     preset: str | None = None
     # Other parameters of engine.base.VideoSpec.
     changes: Mapping[str, Any] = field(default_factory=dict)
+    # None: the person's own.
+    styling: styles.Styling | None = None
     # Flags in the prompt are read, and the person's settings count. False: prompt and changes say everything.
     as_typed: bool = True
     # The row that it repeats or varies.
     parent_id: int | None = None
+    # What the model is to read in place of the prompt.
+    translation: str = ""
+    # The title of the group that it comes from, where that is known.
+    group: str = ""
+    # Somebody is there to be asked before a prompt is queued that the model will hardly understand.
+    may_ask: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one request comes to: as many clips as it wants, in one style."""
+
+    specs: list[VideoSpec]
+    styling: styles.Styling
 
 
 @dataclass(frozen=True)
@@ -98,9 +130,19 @@ def greeting() -> str:
     return Policy.current().greeting
 
 
+def operators_chat() -> int | None:
+    """Where operators are told things together; None: each in private."""
+    return Policy.current().operators_chat_id
+
+
 def model_card() -> ModelCard:
     """The card of the model that this installation serves. Reads one small file, never weights."""
     return read_card(served_model(), turbo=bool(settings.TURBO_LORA))
+
+
+def reactions_wanted() -> bool:
+    """Is an accepted prompt to get a reaction besides its answer?"""
+    return Policy.current().reactions
 
 
 def nobody_renders() -> bool:
@@ -133,34 +175,42 @@ def submit(
     raise outcome
 
 
-def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal]:
+def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked]:
     """Accept or refuse prompts one after the other, in one transaction. What submit() would return or raise for each.
 
     A flood costs little that way: the questions that every prompt asks the database are asked once for all of them.
     """
     policy = Policy.current()
-    asked = _specs(requests, policy)
-    sound = [request for request, specs in zip(requests, asked, strict=True) if isinstance(specs, list)]
+    asked = _orders(requests, policy)
+    sound = [request for request, order in zip(requests, asked, strict=True) if isinstance(order, Order)]
     held = policy.review == Policy.Review.BEFORE_GENERATION
-    outcomes: list[Generation | Refusal] = []
+    outcomes: list[Generation | Refusal | Asked] = []
     created: list[Generation] = []
     with transaction.atomic():
         # The locks make limits count one message after the other (SQLite: the transaction itself is the only writer).
-        requesters = remember_all(request.person for request in sound)
+        requesters = remember_all([request.person for request in sound], policy)
         keys = [request.request_key for request in sound]
         known = {row.request_key: row for row in Generation.objects.filter(request_key__in=keys)}
-        counts = limits.Counts(requesters.values(), policy)
-        for request, specs in zip(requests, asked, strict=True):
-            if not isinstance(specs, list):
-                outcomes.append(specs)
+        places = ((request.place, request.group) for request in sound)
+        # A negative number is a group's.
+        found = groups.locked({place.chat_id: title for place, title in places if place and place.chat_id < 0})
+        counts = limits.Counts(requesters.values(), policy, found)
+        for request, order in zip(requests, asked, strict=True):
+            if not isinstance(order, Order):
+                outcomes.append(order)
                 continue
             if request.request_key not in known:
                 requester, parent = requesters[request.person.user_id], request.parent_id
+                if _must_ask(request, order.specs[0].prompt, policy):
+                    outcomes.append(_ask(request, requester, counts))
+                    continue
+                own = {"parent_id": parent, "translated_prompt": request.translation}
                 rows = [
-                    _new(requester, key, held=held, place=place, parent_id=parent, **vars(spec))
-                    for spec, key, place in _each(request, specs)
+                    _new(requester, key, held=held, place=place, **own, **vars(spec), **vars(order.styling))
+                    for spec, key, place in _each(request, order.specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)
+                rows[0].results = len(accepted) or 1
                 created += accepted
                 if not accepted and refusal is not None:
                     outcomes.append(refusal)
@@ -184,7 +234,7 @@ def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Ge
     """As many of them as the limits allow, the first of which remembers how many do not, and why."""
     for number, row in enumerate(rows):
         try:
-            counts.check(row.requester)
+            counts.check(row.requester, row.chat_id)
         except limits.LimitReached as refusal:
             if number:
                 why = {"rule": refusal.rule, "limit": refusal.limit, "reason": refusal.reason}
@@ -192,6 +242,41 @@ def _fitting(rows: Sequence[Generation], counts: limits.Counts) -> tuple[list[Ge
             return list(rows[:number]), refusal
         counts.add(row)
     return list(rows), None
+
+
+def _must_ask(request: Request, prompt: str, policy: Policy) -> bool:
+    """prompt: without its flags."""
+    wanted = request.may_ask and policy.language_note and not request.translation
+    return wanted and language.is_foreign(prompt) and model_card().english_only
+
+
+def _ask(request: Request, requester: Requester, counts: limits.Counts) -> Asked | limits.LimitReached:
+    """Keep it until its person decides. Not when it would be refused then."""
+    assert request.place is not None, "nobody could be asked"
+    known = AskedPrompt.objects.filter(request_key=request.request_key).first()
+    if known is not None:
+        return Asked(known.pk)
+    try:
+        counts.check(requester, request.place.chat_id)
+        limits.asked_at_once(requester)
+    except limits.LimitReached as refusal:
+        return refusal
+    row = AskedPrompt.objects.create(
+        request_key=request.request_key,
+        requester=requester,
+        prompt=prompts.clean(request.prompt),
+        wish={
+            "seed": request.seed,
+            "preset": request.preset,
+            "changes": dict(request.changes),
+            "parent_id": request.parent_id,
+            "styling": None if request.styling is None else vars(request.styling),
+        },
+        chat_id=request.place.chat_id,
+        thread_id=request.place.thread_id,
+        prompt_message_id=request.place.prompt_message_id,
+    )
+    return Asked(row.pk)
 
 
 def shortfall(generation: Generation) -> Shortfall | None:
@@ -202,20 +287,23 @@ def shortfall(generation: Generation) -> Shortfall | None:
     return Shortfall(kept["asked"], kept["accepted"], limits.LimitReached(**kept["why"]))
 
 
-def _specs(requests: Sequence[Request], policy: Policy) -> list[list[VideoSpec] | Refusal]:
-    """What each request asks the engine for, as many clips as it wants, or what is wrong with it."""
+def _orders(requests: Sequence[Request], policy: Policy) -> list[Order | Refusal]:
+    """What each request comes to, or what is wrong with it."""
     try:
         card: ModelCard | EngineError = preferences.offered_card(model_card(), policy)
     except EngineError as error:
         card = error
     chosen = _choices(requests, policy, card)
-    specs: list[list[VideoSpec] | Refusal] = []
+    # Most prompts name none, and a flood must not ask for each.
+    offered = functools.cache(styles.offered)
+    orders: list[Order | Refusal] = []
     for request in requests:
+        own = chosen.get(request.person.user_id, preferences.Choices())
         try:
-            specs.append(_clips(request, policy, card, chosen.get(request.person.user_id, preferences.Choices())))
+            orders.append(_order(request, policy, card, own, offered))
         except REFUSALS as refusal:
-            specs.append(refusal)
-    return specs
+            orders.append(refusal)
+    return orders
 
 
 def _choices(
@@ -230,9 +318,13 @@ def _choices(
     return {requester.user_id: preferences.choices_of(requester, offered) for requester in found}
 
 
-def _clips(
-    request: Request, policy: Policy, card: ModelCard | EngineError, chosen: preferences.Choices
-) -> list[VideoSpec]:
+def _order(
+    request: Request,
+    policy: Policy,
+    card: ModelCard | EngineError,
+    chosen: preferences.Choices,
+    offered: Callable[[], Mapping[str, Style]],
+) -> Order:
     """The prompt's own flags win over what comes with it, and that over the person's settings."""
     prompt, typed = prompts.clean(request.prompt), dict[str, str]()
     if request.as_typed:
@@ -250,8 +342,13 @@ def _clips(
         first = card.spec(prompt, **{"seed": random_seed(), **given})
     except InvalidSpec as error:
         raise flags.as_typed(error, typed) from error
+    styling = styles.Styling() if request.styling is None else request.styling
+    if "style" in typed:
+        styling = styles.styling(typed["style"], offered())
+    elif request.as_typed and request.styling is None and chosen.style:
+        styling = styles.styling(chosen.style, offered())
     number = int(typed.get(flags.RESULTS, 1))
-    return [replace(first, seed=(first.seed + further) % (MAX_SEED + 1)) for further in range(number)]
+    return Order([replace(first, seed=(first.seed + further) % (MAX_SEED + 1)) for further in range(number)], styling)
 
 
 def rerun(
@@ -264,20 +361,25 @@ def rerun(
 ) -> Generation:
     """Make a new row from an old one, with its parent; the answer goes to the same chat. History stays as it is.
 
-    Flags in another prompt win over the other changes.
+    Flags in another prompt win over the other changes. Its style stays, in the words of that day, unless a flag names
+    another.
     The preset stays unless it is among the changes; then the new one says how many steps, unless they are as well.
     Raises PromptRefused or InvalidSpec.
     """
-    card, typed = model_card(), dict[str, str]()
+    card, typed, styling = model_card(), dict[str, str](), styles.Styling.of(generation)
     chosen: Any = generation.seed if seed == "same" else random_seed() if seed == "new" else seed
+    translation = generation.translated_prompt
     # What the row says was read before.
     if prompt is not None and prompt != generation.prompt:
+        translation = ""
         prompt, typed = flags.parse(prompts.clean(prompt))
         said = flags.values(flags.single(typed), card)
         if "preset" in said:
             changes.pop("steps", None)
         changes, chosen = {**changes, **said, "prompt": prompt}, said.get("seed", chosen)
-    values = {**vars(generation.spec()), **changes, "seed": chosen}
+        if "style" in typed:
+            styling = styles.styling(typed["style"], styles.existing())
+    values = {**vars(generation.asked()), "prompt": generation.prompt, **changes, "seed": chosen}
     if values["preset"] != generation.preset and "steps" not in changes:
         del values["steps"]
     try:
@@ -289,9 +391,13 @@ def rerun(
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
     with transaction.atomic():
         key = f"rerun:{secrets.token_urlsafe(16)}"
-        facts = {**vars(spec), "parent": generation, "created_by": by}
+        own = {"translated_prompt": translation, "parent": generation, "created_by": by}
+        facts = {**vars(spec), **vars(styling), **own}
         row = _new(generation.requester, key, held=False, place=place, **facts)
         _create([row], actor=str(by))
+        old = {**vars(generation.asked()), "prompt": generation.prompt}
+        after = {**vars(spec), "made": f"#{row.pk}"}
+        audit_log.write("re-run", generation, by=by, before=old, after=after)
         return row
 
 
@@ -305,14 +411,26 @@ def own_generation(person: Person, pk: int | None) -> Generation:
     return row
 
 
+def requester_of(pk: int) -> int | None:
+    """Who asked for it."""
+    return Generation.objects.filter(pk=pk).values_list("requester__user_id", flat=True).first()
+
+
+def known_person(user_id: int) -> Person | None:
+    """As they were when they were seen last."""
+    row = Requester.objects.filter(user_id=user_id).first()
+    return None if row is None else Person(user_id, row.display_name, row.username, row.language_code)
+
+
 def cancel(generation: Generation, *, by: Operator | str) -> bool:
     """Stop a waiting or running generation. False when it had finished already."""
-    return generation.cancel(actor=str(by))
+    cancelled = functools.partial(generation.cancel, actor=str(by))
+    return _audited("cancelled", generation, by, ("status", "cancel_requested_at"), cancelled)
 
 
 def approve(generation: Generation, *, by: Operator) -> bool:
     with transaction.atomic():
-        approved = generation.queue(by=by)
+        approved = _audited("approved", generation, by, ("status",), functools.partial(generation.queue, by=by))
         if approved:
             tasks.ring(generation)
     return approved
@@ -320,39 +438,101 @@ def approve(generation: Generation, *, by: Operator) -> bool:
 
 def reject(generation: Generation, *, by: Operator, reason: str) -> bool:
     """Refuse a held prompt; the person is told the reason."""
-    return generation.reject(by=by, reason=reason)
+    rejected = functools.partial(generation.reject, by=by, reason=reason)
+    return _audited("rejected", generation, by, ("status",), rejected, note=reason)
 
 
 def resend(generation: Generation, *, by: Operator | str) -> bool:
     """Send a finished video once more when its delivery is unknown or failed."""
-    return generation.resend(actor=str(by))
+    return _audited("sent again", generation, by, ("delivery",), functools.partial(generation.resend, actor=str(by)))
+
+
+def _audited(
+    action: audit_log.Action,
+    generation: Generation,
+    by: Operator | str,
+    fields: Sequence[str],
+    change: Callable[[], bool],
+    note: str = "",
+) -> bool:
+    """Make the change; when an operator made it, it stands in the audit log. A string is no operator."""
+    if isinstance(by, str):
+        return change()
+    with transaction.atomic():
+        # Locked: what it was before is what the change itself finds.
+        before = Generation.objects.select_for_update().filter(pk=generation.pk).values(*fields).first()
+        changed = change()
+        if changed:
+            after = {name: getattr(generation, name) for name in fields}
+            audit_log.write(action, generation, by=by, before=before, after=after, note=note)
+    return changed
 
 
 def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
     """Refuse everything more from this person, and stop what waits or runs. Returns how many were stopped."""
     with transaction.atomic():
-        Requester.objects.filter(pk=requester.pk, banned_at=None).update(banned_at=timezone.now(), ban_reason=reason)
+        banned = {"banned_at": timezone.now(), "ban_reason": reason, "told_why_at": None}
+        new = Requester.objects.filter(pk=requester.pk, banned_at=None).update(**banned)
         unfinished = requester.generations.filter(status__in=UNFINISHED)
-        return sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
+        stopped = sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
+        if new or stopped:
+            after = {"banned": True, "prompts_stopped": stopped}
+            audit_log.write("banned", requester, by=by, before={"banned": not new}, after=after, note=reason)
+        return stopped
 
 
-def unban(requester: Requester, *, by: Operator) -> None:
-    Requester.objects.filter(pk=requester.pk).update(banned_at=None, ban_reason="")
+def unban(requester: Requester, *, by: Operator) -> bool:
+    """False when this person was not banned."""
+    with transaction.atomic():
+        banned = Requester.objects.select_for_update().filter(pk=requester.pk).exclude(banned_at=None)
+        before = banned.values("banned_at", "ban_reason").first()
+        if before is not None:
+            banned.update(banned_at=None, ban_reason="", told_why_at=None)
+            audit_log.write("unbanned", requester, by=by, before=before, after={"banned_at": None, "ban_reason": ""})
+    return before is not None
+
+
+def is_paused() -> bool:
+    """Are no new prompts taken?"""
+    return Policy.current().paused
+
+
+def pause(*, by: Operator) -> bool:
+    """Take no new prompts; what was accepted is still made. False when that is so already."""
+    return _pause(True, by, "paused")
+
+
+def resume(*, by: Operator) -> bool:
+    """Take prompts again."""
+    return _pause(False, by, "resumed")
+
+
+def _pause(paused: bool, by: Operator, action: audit_log.Action) -> bool:
+    with transaction.atomic():
+        changed = Policy.pause(paused, by=by)
+        if changed:
+            audit_log.write(action, Policy.current(), by=by, before={"paused": not paused}, after={"paused": paused})
+    return changed
 
 
 def remember(person: Person) -> Requester:
     """The person's row, with the name as it is today, locked until the end of the transaction around this call."""
     with transaction.atomic():
-        return remember_all([person])[person.user_id]
+        return remember_all([person], Policy.current())[person.user_id]
 
 
-def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
-    """Their rows by user id, made where they are new, locked in one order for all processes."""
+def remember_all(people: Iterable[Person], policy: Policy) -> dict[int, Requester]:
+    """Their rows by user id, made where they are new, locked in one order for all processes.
+
+    Whoever comes while everybody is let in keeps access when that changes.
+    """
+    admitted_at = timezone.now() if policy.access == Policy.Access.OPEN else None
     details = {person.user_id: _details(person) for person in people}
     locked = Requester.objects.select_for_update().filter(user_id__in=details).order_by("user_id")
     found = {requester.user_id: requester for requester in locked}
     if len(found) < len(details):
-        new = [Requester(user_id=user_id, **details[user_id]) for user_id in sorted(details) if user_id not in found]
+        unknown = sorted(set(details) - set(found))
+        new = [Requester(user_id=user_id, admitted_at=admitted_at, **details[user_id]) for user_id in unknown]
         Requester.objects.bulk_create(new, ignore_conflicts=True)
         found = {requester.user_id: requester for requester in locked.all()}
     for user_id, requester in found.items():
@@ -360,6 +540,9 @@ def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
         changed = [name for name, value in details[user_id].items() if getattr(requester, name) != value]
         for name in changed:
             setattr(requester, name, details[user_id][name])
+        if admitted_at is not None and requester.admitted_at is None:
+            requester.admitted_at = admitted_at
+            changed.append("admitted_at")
         if changed:
             requester.save(update_fields=changed)
     return found
@@ -367,9 +550,9 @@ def remember_all(people: Iterable[Person]) -> dict[int, Requester]:
 
 def _details(person: Person) -> dict[str, str]:
     return {
-        "display_name": _storable(person.display_name, 256),
-        "username": _storable(person.username, 64),
-        "language_code": _storable(person.language_code, 16),
+        "display_name": prompts.storable(person.display_name, 256),
+        "username": prompts.storable(person.username, 64),
+        "language_code": prompts.storable(person.language_code, 16),
     }
 
 
@@ -386,14 +569,25 @@ def lengths() -> tuple[float, ...]:
 
 
 def choose(person: Person, setting: str, value: str) -> bool:
-    """Set the person's preset, aspect or seconds. False when that is not on offer."""
+    """Set one of the person's preferences.Choices. False when that is not on offer."""
     chosen = preferences.chosen(setting, value, settings_of(person.user_id)[0])
     return chosen is not None and _set(person, {setting: chosen})
 
 
 def reset_settings(person: Person) -> bool:
     """Everything as the policy has it."""
-    return _set(person, {"preset": "", "aspect": "", "seconds": None})
+    return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False})
+
+
+def choose_language(person: Person, language: str) -> None:
+    """In which this person wants to be answered; "" is as their Telegram is."""
+    _set(person, {"language": language})
+
+
+def languages_of(user_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """What they chose ("": nothing) and what their Telegram said last, of those of them who are known."""
+    known = Requester.objects.filter(user_id__in=user_ids).values_list("user_id", "language", "language_code")
+    return {user_id: (chosen, telegrams) for user_id, chosen, telegrams in known}
 
 
 def _set(person: Person, values: Mapping[str, Any]) -> bool:
@@ -402,11 +596,47 @@ def _set(person: Person, values: Mapping[str, Any]) -> bool:
         return Requester.objects.filter(pk=requester.pk).update(**values) == 1
 
 
+def licence_to_tell(generation: Generation) -> str:
+    """The licence of the model that made it, when the person has not been told that; else ""."""
+    if not generation.model_name or not generation.model_licence:
+        return ""
+    return "" if generation.requester.licence_told == _licence_of(generation) else generation.model_licence
+
+
+def licence_told(generation: Generation) -> bool:
+    """Its caption arrived, so later ones only name the model, until it is another one. False when that was known."""
+    if not generation.model_name:
+        return False
+    licence = _licence_of(generation)
+    untold = Requester.objects.filter(pk=generation.requester_id).exclude(licence_told=licence)
+    return untold.update(licence_told=licence) == 1
+
+
+def _licence_of(generation: Generation) -> str:
+    return f"{generation.model_name}: {generation.model_licence}"
+
+
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
+    # One by one: a group's row that is held while jobs are waited for would hold up whoever submits there, and with a
+    # worker between them all three would wait for ever.
+    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
+    groups.moved(old_id, new_id)
+    AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
     return Generation.objects.filter(chat_id=old_id).update(
         chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
     )
+
+
+def group_joined(chat_id: int, title: str) -> None:
+    """The bot is a member of this group."""
+    groups.seen(chat_id, title).come_back()
+
+
+def group_left(chat_id: int, title: str) -> int:
+    """The bot was removed from this group. Returns how many prompts and results that concerned."""
+    groups.seen(chat_id, title).leave()
+    return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
 
 
 def make_smaller(generation: Generation, owner: str, *, reason: str) -> bool:
@@ -467,8 +697,3 @@ def _create(rows: Sequence[Generation], *, actor: str) -> None:
     for row in rows:
         if row.status == Status.QUEUED:
             tasks.ring(row)
-
-
-def _storable(text: str, length: int) -> str:
-    """Names come from strangers: without NUL and lone surrogates, which the database cannot hold."""
-    return text.encode("utf-8", "ignore").decode("utf-8").replace("\0", "")[:length]

@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from generations import attendance
-from telegram_bot import lease
+from telegram_bot import lease, texts
+from telegram_bot.models import Alert
 
 OK = "ok"
 
@@ -63,6 +64,12 @@ def bot() -> str:
         return lease.problem() or OK
     except DatabaseError:
         return "unknown"
+
+
+def told() -> list[str]:
+    """What else the bot has told operators and is not over, in words: what no look from here can see."""
+    lasting = Alert.objects.filter(recovered_at=None, told_at__isnull=False).exclude(kind__in=PARTS).order_by("pk")
+    return [texts.alert(alert.kind, alert.state, alert.facts) for alert in lasting]
 
 
 WEB: dict[str, Callable[[], str]] = {"database": database, "redis": queue}

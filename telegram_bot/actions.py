@@ -4,18 +4,39 @@ from __future__ import annotations
 
 from generations import services
 
-from . import guide, history, job_buttons, privacy, settings_menu, texts
+from . import (
+    access_requests,
+    edits,
+    guide,
+    history,
+    job_buttons,
+    language_menu,
+    language_note,
+    ops,
+    privacy,
+    settings_menu,
+    terms,
+    texts,
+)
 from .buttons import Action, Press, Pressed
 
 ACTIONS: dict[str, Action] = {
     **job_buttons.ACTIONS,
+    **edits.ACTIONS,
     **history.ACTIONS,
     **guide.ACTIONS,
     **settings_menu.ACTIONS,
+    **language_menu.ACTIONS,
     **privacy.ACTIONS,
+    **language_note.ACTIONS,
+    **ops.ACTIONS,
+    **access_requests.ACTIONS,
+    **terms.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.
 LAST = privacy.LAST
+# Those that are done and noted in one transaction: done again, they would find nothing to answer with.
+NOTED = frozenset(language_note.ACTIONS)
 
 
 def act(press: Press) -> Pressed:

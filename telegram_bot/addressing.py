@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from telegram import Bot, CallbackQuery, Message, MessageEntity, Update, User
+from telegram.ext import filters
 
 from generations.services import Person, Place
 
@@ -17,14 +18,25 @@ COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@([A-Za-z0-9_]{1,64}))?(?=\s|$)")
 GENERAL_TOPIC = 1
 # What is needed of a message to answer it.
 ESSENTIAL = ("message_id", "date", "chat", "from", "text", "caption")
+# Fields of what Telegram says in somebody's name: that wants no answer. PTB names its filters after most of them.
+SERVICE_FIELDS = frozenset(
+    {name.lower() for name in vars(filters.StatusUpdate) if name.isupper()}
+    | {"group_chat_created", "supergroup_chat_created", "channel_chat_created"}
+    | {"migrate_to_chat_id", "migrate_from_chat_id"}
+)
 
 
 def read_update(payload: dict[str, Any], bot: Bot) -> Update:
-    """PTB's objects. A message with a part that PTB cannot read is read without it: it still wants an answer."""
+    """PTB's objects. A message with a part that PTB cannot read is read without it: it still wants an answer.
+
+    Raises whatever PTB raises where there is nothing to answer.
+    """
     try:
         update = Update.de_json(payload, bot)
     except Exception:
         message = payload["message"]
+        if SERVICE_FIELDS & message.keys():
+            raise
         plain = {name: message[name] for name in ESSENTIAL if name in message}
         update = Update.de_json({"update_id": payload["update_id"], "message": plain}, bot)
     if update.message is not None and update.message.chat is None:

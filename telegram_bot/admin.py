@@ -1,4 +1,4 @@
-"""What Telegram sent and what became of it: to look at, never to change."""
+"""What Telegram sent and what became of it, to look at; and who is an operator in the chat."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from telegram_bot.models import ReceivedUpdate
+from generations.admin.audited import Audited
+from telegram_bot import access_admin  # noqa: F401
+from telegram_bot.models import Alert, OperatorAccount, ReceivedUpdate
 
 if TYPE_CHECKING:
     # These classes take a parameter in their stubs only.
     UpdateModelAdmin = admin.ModelAdmin[ReceivedUpdate]
     UpdatePaginator = Paginator[Any]
+    OperatorModelAdmin = admin.ModelAdmin[OperatorAccount]
+    AlertModelAdmin = admin.ModelAdmin[Alert]
 else:
-    UpdateModelAdmin = admin.ModelAdmin
+    UpdateModelAdmin = OperatorModelAdmin = AlertModelAdmin = admin.ModelAdmin
     UpdatePaginator = Paginator
 
 
@@ -65,4 +69,33 @@ class ReceivedUpdateAdmin(UpdateModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: ReceivedUpdate | None = None) -> bool:
         # A replayed update is known by its row.
+        return False
+
+
+@admin.register(OperatorAccount)
+class OperatorAccountAdmin(Audited, OperatorModelAdmin):
+    """For the role Admin: whoever may add one could act as any user."""
+
+    list_display = ["user", "telegram_id", "created_at"]
+    list_select_related = ["user"]
+    fields = ["user", "telegram_id"]
+
+
+@admin.register(Alert)
+class AlertAdmin(AlertModelAdmin):
+    list_display = ["kind", "state", "since", "told_at", "recovered_at"]
+    list_display_links = None
+    list_filter = ["kind"]
+    list_per_page = 50
+    sortable_by = ["since"]
+    show_facets = admin.ShowFacets.NEVER
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Alert | None = None) -> bool:
         return False

@@ -6,17 +6,27 @@ from typing import Any
 
 from django.conf import settings
 from telegram import Bot, Message
-from telegram.ext import Application, CallbackQueryHandler, MessageHandler, filters
+from telegram.ext import Application, CallbackQueryHandler, ChatMemberHandler, MessageHandler, filters
 
 from . import handlers
-from .addressing import command_of, is_private
-from .commands import COMMANDS
+from .addressing import command_of, is_addressed, is_private
+from .commands import COMMANDS, FOR_OPERATORS
 from .consumer import App, report_failure
 from .limiter import FloodLimiter
 
-MESSAGE = filters.UpdateType.MESSAGE
+
+class ViaThisBot(filters.MessageFilter):
+    """One of our own clips, chosen in inline mode: its caption is no new prompt."""
+
+    def filter(self, message: Message) -> bool:
+        return message.via_bot is not None and message.via_bot.id == message.get_bot().id
+
+
+MESSAGE = filters.UpdateType.MESSAGE & ~ViaThisBot()
 PRIVATE = filters.ChatType.PRIVATE
 WORDS = filters.TEXT | filters.CAPTION
+# What Telegram says in somebody's name: nobody wrote it, and nobody waits for an answer.
+SERVICE = filters.StatusUpdate.ALL | filters.SUCCESSFUL_PAYMENT | filters.BOOST_ADDED | filters.PASSPORT_DATA
 
 
 class Command(filters.MessageFilter):
@@ -30,6 +40,14 @@ class Command(filters.MessageFilter):
         bot: Bot = message.get_bot()
         command = command_of(message, bot)
         return command is not None and (not self.names or command[0] in self.names)
+
+
+class Addressed(filters.MessageFilter):
+    """A mention of the bot, or an answer to it."""
+
+    def filter(self, message: Message) -> bool:
+        bot: Bot = message.get_bot()
+        return is_addressed(message, bot)
 
 
 class ForAnother(filters.MessageFilter):
@@ -66,14 +84,20 @@ def build(token: str = "", *, limiter: FloodLimiter | None = None) -> App:
 def add_handlers(application: App) -> App:
     """All of them, on any application: a test may bring its own."""
     add: Any = application.add_handler
+    # Operators look after the bot wherever they are.
+    ours = Command("start", "hello", "video", *(COMMANDS.keys() - FOR_OPERATORS))
+    spoken_to = MESSAGE & filters.ChatType.GROUPS & (ours | (WORDS & ~ForAnother() & Addressed()))
+    add(MessageHandler(spoken_to, handlers.group_door), group=-1)
     add(MessageHandler(MESSAGE & filters.StatusUpdate.MIGRATE, handlers.group_moved))
-    add(MessageHandler(MESSAGE & Command("start", "hello"), handlers.greet))
     add(MessageHandler(MESSAGE & Command("video"), handlers.video))
     add(MessageHandler(MESSAGE & Command(*COMMANDS), handlers.command))
     add(MessageHandler(MESSAGE & PRIVATE & Command(), handlers.unknown_command))
     add(MessageHandler(MESSAGE & WORDS & ~ForAnother(), handlers.prompt))
-    add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))
+    add(MessageHandler(MESSAGE & PRIVATE & ~SERVICE, handlers.no_text))
+    add(MessageHandler(filters.UpdateType.EDITED_MESSAGE & WORDS, handlers.edited))
     add(CallbackQueryHandler(handlers.pressed))
-    # Everything else gets no answer: edits, channel posts, service messages, votes, other bots' commands.
+    add(ChatMemberHandler(handlers.membership, ChatMemberHandler.MY_CHAT_MEMBER))
+    # Inline queries: consumer.py, because they are not kept.
+    # Everything else gets no answer: channel posts, service messages, votes, other bots' commands.
     application.add_error_handler(report_failure)
     return application

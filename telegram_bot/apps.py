@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.apps import AppConfig
@@ -13,14 +14,24 @@ class TelegramBotConfig(AppConfig):
     verbose_name = "Telegram bot"
 
     def ready(self) -> None:
-        from generations import erasing
+        from generations import erasing, limits
         from telegram_bot import checks  # noqa: F401
 
         erasing.ELSEWHERE.append(forget)
+        limits.OPERATORS.append(operators_among)
+
+
+def operators_among(user_ids: Collection[int]) -> set[int]:
+    """As operators.among; the models are ready when it is called."""
+    from telegram_bot import operators
+
+    return operators.among(user_ids)
 
 
 def forget(user_id: int, messages: Messages) -> int:
     """As personal_updates.forget; imported when it is called, because a worker has no Telegram library."""
-    from telegram_bot import personal_updates
+    from telegram_bot import bulletins, operators, personal_updates
 
+    operators.forget(user_id)
+    bulletins.forget(user_id)
     return personal_updates.forget(user_id, messages)

@@ -68,6 +68,8 @@ class Answer:
     text: str
     keyboard: Keyboard | None = None
     media: Media | None = None
+    # As in Form.
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,9 @@ class Pressed:
     keyboard: Keyboard | None = None
     # A new message, as a reply to the pressed one.
     sends: Answer | None = None
-    # A job whose status message is sent as a reply to the pressed one.
+    # A job whose status message is sent as a reply to the pressed one, or which the pressed one becomes.
     announces: int | None = None
+    announces_here: bool = False
     # The pressed message is deleted; where Telegram does not allow that any more, it is edited to text.
     deletes: bool = False
     # With it, another message of the same chat, where it still can be.
@@ -132,14 +135,20 @@ class Form:
     also: int | None = None
     # The update is emptied when it is answered, see personal_updates.py.
     forgets: bool = False
+    # The words and buttons are those of language_note.py for this prompt, made when its turn to be sent comes.
+    asks: int | None = None
+    # The rule of a refusal, of which one a minute is enough: see notices.py.
+    refusal: str = ""
 
     @classmethod
     def of(cls, wish: Answer | Pressed) -> tuple[str, Form]:
         """The words and the form."""
         if isinstance(wish, Answer):
-            return wish.text, cls("send", wish.keyboard, wish.media)
+            return wish.text, cls("send", wish.keyboard, wish.media, refusal=wish.refusal)
         if wish.sends is not None:
             return cls.of(wish.sends)
+        if wish.announces is not None and not wish.announces_here:
+            return "", cls()
         do: Literal["edit", "delete"] = "delete" if wish.deletes else "edit"
         return wish.text or "", cls(do, wish.keyboard, also=wish.deletes_also, forgets=wish.forgets)
 
@@ -159,4 +168,5 @@ class Form:
         if keyboard is not None:
             keyboard = [[Button(*button) for button in row] for row in keyboard]
         media = Media(**kept["media"]) if kept["media"] else None
-        return cls(kept["do"], keyboard, media, kept.get("also"), kept.get("forgets", False))
+        more = {name: kept[name] for name in ("also", "forgets", "asks", "refusal") if name in kept}
+        return cls(kept["do"], keyboard, media, **more)

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
+from django.utils.module_loading import import_string
 
 TOKEN = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{5,64}")
 # Telegram refuses every other one.
@@ -82,3 +83,23 @@ def webhook_url(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register("telegram_bot")
+def translator(**kwargs: Any) -> list[CheckMessage]:
+    """A slip of the pen would show only as questions without a translation."""
+    if not settings.TRANSLATOR:
+        return []
+    try:
+        if callable(import_string(settings.TRANSLATOR)):
+            return []
+        problem = "it is no function"
+    except ImportError as error:
+        problem = str(error)
+    return [
+        Error(
+            f"TRANSLATOR cannot be used: {problem}",
+            hint="The dotted path of a function(text, language code), for example my_translator.to_english",
+            id="telegram_bot.E004",
+        )
+    ]

@@ -7,21 +7,26 @@ from dataclasses import replace
 
 from generations import afterwards, limits, personal, services
 
-from . import texts
+from . import refusals, texts
 from .asking import Announcement, Ask, title_of
 from .buttons import Answer
 from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
+from .language_menu import language
+from .ops import ops
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
+from .terms import show
+from .welcome import hello, start
 
 # Lines of /status.
 LISTED = 5
 # Read for them: those that come first are among the oldest.
 LOOKED_AT = 50
 
-Told = str | Answer | Announcement
+# None: nothing is said.
+Told = str | Answer | Announcement | None
 
 
 def status(ask: Ask) -> str:
@@ -30,7 +35,7 @@ def status(ask: Ask) -> str:
     rows = list(own[:LOOKED_AT])
     if not rows:
         return texts.nothing_on_its_way()
-    outlook = Outlook.now()
+    outlook = Outlook.now(rows)
     rows.sort(key=lambda row: (row.started_at is None, outlook.positions.get(row.pk, 0)))
     # Once is enough to say that nobody renders.
     line_by_line = replace(outlook, unattended=False)
@@ -45,7 +50,9 @@ def usage(ask: Ask) -> str:
         left = personal.allowance(ask.person.user_id)
     except limits.LimitReached as banned:
         return texts.limit(banned)
-    return texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+    words = texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+    group = personal.group_usage(ask.place.chat_id)
+    return words + "\n" + texts.group_usage(group.used, group.limit) if group is not None else words
 
 
 def cancel(ask: Ask) -> str:
@@ -76,11 +83,13 @@ def again(ask: Ask) -> Told:
     except afterwards.AskedAlready:
         return texts.asked_already()
     except services.REFUSALS as refusal:
-        return texts.refusal(refusal)
+        return refusals.answer(refusal, ask.person, ask.place.chat_id)
     return Announcement(new.pk)
 
 
 COMMANDS: dict[str, Callable[[Ask], Told]] = {
+    "start": start,
+    "hello": hello,
     "help": guide,
     "status": status,
     "usage": usage,
@@ -88,10 +97,15 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "again": again,
     "cancel": cancel,
     "settings": settings,
+    "language": language,
     "privacy": privacy,
+    "terms": show,
     "export_me": export_me,
     "delete_me": delete_me,
+    "ops": ops,
 }
+# Those that no list shows.
+FOR_OPERATORS = {"ops"}
 # Those that change something: done and noted in one transaction, so that none is done twice.
 CHANGES = {"again", "cancel"}
 

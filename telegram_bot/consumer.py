@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 from telegram import Update
 from telegram.ext import Application
 
-from . import inbox, outbox, texts
+from . import inbox, inline, languages, outbox, texts
 from .addressing import is_private, read_update
 from .buttons import Pressed
 from .decisions import Decisions, Wish, settle
@@ -27,6 +29,8 @@ MAX_ATTEMPTS = 3
 # Updates taken from the inbox and decided together: most of what a decision costs is asked once for all of them.
 AT_ONCE = 100
 FAILURES = "failures"
+# Whoever typed an inline query has typed on by then, and Telegram takes no answer to it.
+QUERY_LASTS = timedelta(seconds=15)
 
 
 async def report_failure(update: object, context: Any) -> None:
@@ -43,6 +47,8 @@ class Consumer:
     def __init__(self, application: App, owner: str) -> None:
         self.application, self.owner = application, owner
         self._claimed: list[ReceivedUpdate] = []
+        # By the number of the update, the language of its answer.
+        self._spoken: dict[int, str] = {}
         self.decisions = Decisions.of(application.bot_data)
         self.speaker = Speaker(application.bot)
         # Rung when an update was stored.
@@ -71,6 +77,7 @@ class Consumer:
 
     async def _handle_all(self, rows: list[ReceivedUpdate]) -> None:
         """In their order. When one fails, the rest of its chat waits for it."""
+        self._spoken = await sync_to_async(languages.of_updates)(rows)
         handled: list[ReceivedUpdate] = []
         held: list[ReceivedUpdate] = []
         failed: set[str] = set()
@@ -94,9 +101,20 @@ class Consumer:
         except Exception as error:
             # A payload may break PTB's parser in any way; the next update must not wait for it.
             logger.warning("Update %s cannot be read: %s", row.update_id, type(error).__name__)
+            if inbox.is_inline(row):
+                await sync_to_async(inbox.discard)(row)
+                return True
             await sync_to_async(inbox.finish)([row], self.owner, f"cannot be read: {error!r}")
             return True
-        await self.application.process_update(update)
+        if update.inline_query is not None:
+            if timezone.now() - row.received_at < QUERY_LASTS:
+                with languages.speaking(self._spoken[row.update_id]):
+                    self.speaker.aside(inline.offer(self.application.bot, update.inline_query))
+            # What people type there is not meant for us to keep, and nobody waits for it after a crash.
+            await sync_to_async(inbox.discard)(row)
+            return True
+        with languages.speaking(self._spoken[row.update_id]):
+            await self.application.process_update(update)
         failure = self.application.bot_data.setdefault(FAILURES, {}).pop(row.update_id, None)
         return failure is None or await self._give_up(row, update, failure)
 
@@ -106,7 +124,7 @@ class Consumer:
         if not wishes:
             return rows
         try:
-            self.speaker.toast(await sync_to_async(settle)(wishes))
+            self.speaker.toast(await sync_to_async(settle)(wishes, self._spoken))
             return rows
         except Exception as error:
             # What one of them does to the database must not cost the others.
@@ -125,7 +143,7 @@ class Consumer:
     async def _settle_one(self, row: ReceivedUpdate, wish: Wish) -> bool:
         """False when the update must be handled again."""
         try:
-            self.speaker.toast(await sync_to_async(settle)({row.update_id: wish}))
+            self.speaker.toast(await sync_to_async(settle)({row.update_id: wish}, self._spoken))
         except Exception as error:
             update = read_update(json.loads(row.payload), self.application.bot)
             return await self._give_up(row, update, error)
@@ -141,12 +159,14 @@ class Consumer:
             return False
         logger.error("Update %s is given up: %s", row.update_id, reason, exc_info=failure)
         message = update.effective_message
+        with languages.speaking(self._spoken[row.update_id]):
+            toast, words = texts.trouble_with_button(), texts.trouble()
         if update.callback_query is not None:
-            self.speaker.toast({update.callback_query.id: Pressed(texts.trouble_with_button())})
+            self.speaker.toast({update.callback_query.id: Pressed(toast)})
             await sync_to_async(inbox.finish)([row], self.owner, reason)
         elif message is not None and is_private(message):
             # Better than silence.
-            await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, texts.trouble())], error=reason)
+            await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, words)], error=reason)
         else:
             await sync_to_async(inbox.finish)([row], self.owner, reason)
         return True

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from generations import personal, services
 
-from . import delivery, texts
+from . import delivery, refusals, texts
 from .asking import Ask
 from .buttons import Action, Answer, Button, Press, Pressed, callback
 
@@ -21,7 +21,7 @@ def guide(ask: Ask) -> Answer:
         card, (offered, _) = services.model_card(), services.settings_of(ask.person.user_id)
     except services.REFUSALS:
         return Answer(texts.guide())
-    flags = texts.flags(offered.presets, offered.aspects, offered.lengths)
+    flags = texts.flags(offered.presets, offered.aspects, offered.lengths, list(offered.styles))
     about = texts.model(card.name, card.licence)
     words = texts.guide(card.draws, card.habits, flags, about, examples=bool(card.examples))
     buttons = [[Button(example, callback("example", _mark(example)))] for example in card.examples[:EXAMPLES]]
@@ -47,7 +47,7 @@ def example(press: Press) -> Pressed:
         )
         row = services.submit(press.person, prompt, request_key=key, place=place)
     except services.REFUSALS as refusal:
-        return Pressed(texts.refusal(refusal), alert=True)
+        return refusals.pressed(refusal, press)
     return Pressed(texts.queued_again(), announces=row.pk)
 
 

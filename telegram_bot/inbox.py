@@ -25,6 +25,11 @@ LEASE = timedelta(seconds=120)
 # Telegram repeats nothing that is older than a day.
 KEEP = timedelta(days=7)
 LARGEST_ID = 2**63 - 1
+# Before the person's number.
+INLINE = "inline "
+EDITED = "edited_message"
+# Parts of an album come one after the other. Updates of other chats may come between them.
+ALBUM_SPAN = 500
 KINDS_WITH_CHAT = ("message", "edited_message", "channel_post", "edited_channel_post", "my_chat_member")
 
 
@@ -47,13 +52,58 @@ def store(updates: Iterable[Json]) -> int:
 
 
 def chat_of(update: Json) -> str:
-    """What keeps its updates in order: the chat, or the person who pressed something."""
+    """What keeps its updates in order: the chat, or the person who pressed something.
+
+    Inline queries are nobody's turn to wait for: they have a line of their own for each person.
+    """
     for kind, content in update.items():
         if isinstance(content, dict):
             place = content.get("chat") if kind in KINDS_WITH_CHAT else content.get("from")
             if isinstance(place, dict) and isinstance(place.get("id"), int):
-                return str(place["id"])[:64]
+                line = f"{INLINE}{place['id']}" if kind == "inline_query" else str(place["id"])
+                return line[:64]
     return ""
+
+
+# --- what they said
+
+
+def words_of(request_key: str) -> str:
+    """Of the message that a job comes from; "" when it is no longer kept."""
+    number = request_key.partition(":")[2]
+    row = ReceivedUpdate.objects.filter(update_id=int(number)).first() if number.isdigit() else None
+    return "" if row is None else _words(json.loads(row.payload).get("message"))
+
+
+def edited_words(update_id: int) -> str:
+    """What a message says since this edit of it, or a later one."""
+    first = ReceivedUpdate.objects.filter(update_id=update_id).first()
+    if first is None:
+        return ""
+    later = ReceivedUpdate.objects.filter(update_id__gte=update_id, chat=first.chat, payload__contains=EDITED)
+    edits = [json.loads(row.payload).get(EDITED) for row in later.order_by("update_id")]
+    number = json.loads(first.payload).get(EDITED, {}).get("message_id")
+    same = [edit for edit in edits if isinstance(edit, dict) and edit.get("message_id") == number]
+    return _words(same[-1]) if same else ""
+
+
+def speaks_for_album(update_id: int, chat: str, album: str) -> bool:
+    """Is this part of an album the one that is answered? The first; none where one has a caption, which is a prompt."""
+    near = ReceivedUpdate.objects.filter(update_id__range=(update_id - ALBUM_SPAN, update_id + ALBUM_SPAN), chat=chat)
+    rows = near.filter(payload__contains=json.dumps(album)).order_by("update_id")
+    messages = [(row.update_id, json.loads(row.payload).get("message")) for row in rows]
+    parts = {
+        number: _words(message)
+        for number, message in messages
+        if isinstance(message, dict) and message.get("media_group_id") == album
+    }
+    return not any(parts.values()) and update_id == min(parts, default=update_id)
+
+
+def _words(message: object) -> str:
+    if not isinstance(message, dict):
+        return ""
+    return str(message.get("text") or message.get("caption") or "")
 
 
 # --- who handles what
@@ -94,6 +144,15 @@ def finish(rows: Iterable[ReceivedUpdate], owner: str, error: str = "") -> int:
     """Those of them that want no answer are done. Returns how many."""
     now = timezone.now()
     return _mine(rows, owner).update(decided_at=now, handled_at=now, owner="", lease_until=None, error=error[:2000])
+
+
+def is_inline(row: ReceivedUpdate) -> bool:
+    return row.chat.startswith(INLINE)
+
+
+def discard(row: ReceivedUpdate) -> None:
+    """Nothing of it is kept, not even its number: handled again, it would do no harm."""
+    ReceivedUpdate.objects.filter(pk=row.pk).delete()
 
 
 def try_again(row: ReceivedUpdate, owner: str, wait: float, error: str) -> None:

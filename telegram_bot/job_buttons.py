@@ -14,7 +14,7 @@ from telegram import InlineKeyboardMarkup
 
 from generations import afterwards, services
 
-from . import delivery, texts
+from . import delivery, refusals, texts
 from .buttons import Action, Answer, Media, Press, Pressed, row_number
 from .delivery import keyboards
 
@@ -137,7 +137,7 @@ def _repeat(press: Press, seed: Literal["same", "new"], seconds: float | None = 
     except afterwards.AskedAlready:
         return Pressed(texts.asked_already())
     except services.REFUSALS as refusal:
-        return Pressed(texts.refusal(refusal), alert=True)
+        return refusals.pressed(refusal, press)
     return Pressed(texts.queued_again(), announces=new.pk)
 
 

@@ -66,6 +66,17 @@ def release(bot_id: str, owner: str, problem: str | None = None) -> None:
         mine.update(owner="", lease_until=Now() - timedelta(seconds=1))
 
 
+def introduce(bot_id: str, username: str) -> None:
+    """Remember the bot's name."""
+    PollingLease.objects.filter(bot_id=bot_id).update(username=username)
+
+
+def username() -> str:
+    """The name of the bot that ran last, for links to it; "" when none has run yet."""
+    named = PollingLease.objects.exclude(username="").order_by("-lease_until")
+    return named.values_list("username", flat=True).first() or ""
+
+
 def problem() -> str:
     """Why no bot serves, in one word; "" when one does."""
     alive = Q(lease_until__gt=Now() - SILENCE, lease_until__lte=Now() + 2 * LEASE)
@@ -74,6 +85,15 @@ def problem() -> str:
         return ""
     newest = PollingLease.objects.filter(alive | Q(problem=TOKEN_REFUSED)).order_by("-lease_until").first()
     return newest.problem if newest else NOT_RUNNING
+
+
+def menus_told(bot_id: str) -> str:
+    """Which menus of commands Telegram has of us, as menus.py counts them."""
+    return PollingLease.objects.filter(bot_id=bot_id).values_list("menus", flat=True).first() or ""
+
+
+def tell_menus(bot_id: str, digest: str) -> None:
+    PollingLease.objects.filter(bot_id=bot_id).update(menus=digest)
 
 
 def _dead(owner: str) -> bool:

@@ -1,7 +1,7 @@
 """What was decided but not said yet. In the database: a flood is answered for minutes, and memory is no place for that.
 
 Equal answers that wait in one chat go out as one, see Run: a person who sends a thousand messages a minute can be sent
-sixty.
+sixty. Of refusals one a minute is enough, see notices.py.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from django.db.models import BigIntegerField, Case, Max, Min, Q, QuerySet, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from .buttons import Form
 from .models import ReceivedUpdate
 
 # Answers given as one. More wait for the next.
@@ -83,6 +84,11 @@ class Run:
     def last(self) -> ReceivedUpdate:
         return self.rows[-1]
 
+    @property
+    def notice(self) -> tuple[Any, ...] | None:
+        """Equal for refusals by the same rule, to the same person in the same topic. None for any other answer."""
+        return _addressee(self.last) if Form.load(self.last.form).refusal else None
+
     def begin(self) -> bool:
         """Just before it goes out: an answer whose fate is unknown is not sent again. False when another has begun."""
         # A transaction is three trips to the database, and one row needs none.
@@ -127,6 +133,17 @@ def close_unknown(older_than: timedelta = timedelta()) -> int:
     return begun.update(handled_at=timezone.now(), lease_until=None)
 
 
+def reopen(user_id: int, mark: str) -> int:
+    """Handle once more what this person wrote in private and was answered with a form that holds the mark.
+
+    Returns how many those are. What is not answered yet stays, for its answer may be on its way.
+    """
+    answered = ReceivedUpdate.objects.filter(chat=str(user_id), form__contains=mark, handled_at__isnull=False)
+    anew = {"decided_at": None, "answered_at": None, "handled_at": None, "attempts": 0, "answer": "", "form": ""}
+    # As if it came now: a speaker gives up on what is too old.
+    return answered.update(**anew, received_at=timezone.now(), error="", owner="", lease_until=None)
+
+
 def empty(rows: QuerySet[ReceivedUpdate]) -> int:
     """Done with, and nothing is left in them but their numbers, by which a repeated update is known."""
     now = timezone.now()
@@ -156,4 +173,6 @@ def _addressee(row: ReceivedUpdate) -> tuple[Any, ...]:
         return (row.update_id,)
     sender = message.get("sender_chat") or message.get("from")
     sender_id = sender.get("id") if isinstance(sender, dict) else None
-    return row.answer, row.form, sender_id, message.get("message_thread_id")
+    # The words of a refusal may say how late it is.
+    refusal = Form.load(row.form).refusal
+    return "" if refusal else row.answer, row.form, sender_id, message.get("message_thread_id")

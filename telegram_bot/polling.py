@@ -20,13 +20,18 @@ logger = logging.getLogger(__name__)
 
 # How long Telegram may hold a call open while nothing happens.
 LONG_POLL_SECONDS = 25
-ALLOWED_UPDATES = ["message", "callback_query"]
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query", "my_chat_member"]
 CONFLICT_PAUSE = 5.0
 UNREACHABLE = "telegram_unreachable"
 LONGEST_PAUSE = 30.0
 # PTB's bot has a method for getUpdates and warns whoever calls the endpoint by its name. But that method parses, and
 # gives up a hundred updates for one that it cannot parse.
 GET_UPDATES = "get_Updates"
+
+
+def allowed_updates(bot: Bot) -> list[str]:
+    """The kinds that we want to hear of. Inline mode is switched on and off with BotFather."""
+    return [*ALLOWED_UPDATES, *(["inline_query"] if bot.supports_inline_queries else [])]
 
 
 class TokenRefused(Exception):
@@ -95,7 +100,7 @@ async def poll(bot: Bot, on_stored: Callable[[], object] = lambda: None, complai
 
 async def fetch(bot: Bot, offset: int | None) -> list[dict[str, Any]]:
     """One long poll. The offset confirms everything below it."""
-    asked = {"timeout": LONG_POLL_SECONDS, "limit": 100, "allowed_updates": ALLOWED_UPDATES}
+    asked = {"timeout": LONG_POLL_SECONDS, "limit": 100, "allowed_updates": allowed_updates(bot)}
     if offset is not None:
         asked["offset"] = offset
     updates = await bot.do_api_request(GET_UPDATES, asked, read_timeout=LONG_POLL_SECONDS + 10)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from telegram.constants import FileSizeLimit
 
 from generations import erasing, exporting, services
 
-from . import inbox, personal_updates, texts
+from . import access_requests, bulletins, inbox, invitations, operators, personal_updates, texts
 from .asking import Ask
 from .buttons import Action, Answer, Button, Media, Press, Pressed, callback
 
@@ -28,8 +30,15 @@ def export_me(ask: Ask) -> Answer | str:
 
 def package(user_id: int) -> exporting.Package:
     """Raises OSError while the storage does not answer."""
-    messages = {"messages": personal_updates.of_person(user_id)}
-    return exporting.package(user_id, MAX_BYTES, messages)
+    more: dict[str, Any] = {
+        "messages": personal_updates.of_person(user_id),
+        "bulletins": bulletins.of_person(user_id),
+        "access_requests": access_requests.of_person(user_id),
+        "invitations": invitations.of_person(user_id),
+    }
+    if account := operators.account_of(user_id):
+        more["operator"] = account
+    return exporting.package(user_id, MAX_BYTES, more)
 
 
 def delete_me(ask: Ask) -> Answer | str:

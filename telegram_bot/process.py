@@ -10,13 +10,13 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import close_old_connections
-from telegram import BotCommand
+from django.db import DatabaseError, close_old_connections
 from telegram.error import TelegramError
 
+from generations import asked
 from generations.sweep import sweep_patiently
 
-from . import application, inbox, lease, texts
+from . import alerts, application, bulletins, inbox, lease, menus
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 HANDLE_SECONDS = 0.5
 DELIVER_SECONDS = 1.0
+BULLETIN_SECONDS = 1.0
 SWEEP_SECONDS = 15.0
 FORGET_SECONDS = 3600.0
 # After a failure that is not Telegram's, most likely the database's.
@@ -57,6 +58,8 @@ async def run_bot(stop: asyncio.Event, webhook: bool = False) -> None:
             await work(bot, owner, stop, webhook, hold, complaints)
     except TokenRefused:
         refused = lease.TOKEN_REFUSED
+        with suppress(DatabaseError):
+            await sync_to_async(alerts.token_refused)()
         raise CannotRun("Telegram does not accept BOT_TOKEN. Unfinished jobs are kept.") from None
     except AddressRefused as error:
         raise CannotRun(f"Telegram does not accept WEBHOOK_URL: {error}") from None
@@ -123,10 +126,12 @@ async def work(
 ) -> None:
     """All parts side by side. When one of them cannot go on, or stop is set, all finish what they have begun."""
     consumer, courier = Consumer(bot, owner), Courier(bot.bot, owner)
-    speaker = consumer.speaker
+    speaker, herald = consumer.speaker, bulletins.Herald(bot.bot)
     # With the lease ours, whoever held these is dead.
     await sync_to_async(inbox.release_all)()
     await sync_to_async(rows.release_all)(owner)
+    await sync_to_async(bulletins.close_unknown)()
+    await sync_to_async(lease.introduce)(str(bot.bot.id), bot.bot.username)
     problems: list[Exception] = []
 
     async def put_right() -> None:
@@ -142,8 +147,14 @@ async def work(
             problems.append(error)
         finally:
             stop.set()
-            for wake in (consumer.wake, speaker.wake, courier.wake):
+            for wake in (consumer.wake, speaker.wake, courier.wake, herald.wake):
                 wake.set()
+
+    async def offer_menus() -> None:
+        try:
+            await unless(stop, menus.offer(bot.bot))
+        except Exception:
+            logger.exception("The menus of commands were not set; the bot goes on.")
 
     logger.info("The bot @%s is running.", bot.bot.username)
     await asyncio.gather(
@@ -152,14 +163,24 @@ async def work(
         part(keep_going(stop, "handling", consumer.tick, HANDLE_SECONDS, consumer.wake)),
         part(keep_going(stop, "answering", speaker.tick, HANDLE_SECONDS, speaker.wake)),
         part(keep_going(stop, "delivery", courier.tick, DELIVER_SECONDS, courier.wake)),
+        part(keep_going(stop, "bulletins", herald.tick, BULLETIN_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
+        part(unless(stop, keep_going(stop, "alerting", sync_to_async(alerts.look), alerts.LOOK_SECONDS))),
         part(unless(stop, hold())),
-        part(unless(stop, keep_going(stop, "tidying", sync_to_async(inbox.forget_old), FORGET_SECONDS))),
+        offer_menus(),
+        part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
     )
-    await asyncio.gather(speaker.finish(GRACE_SECONDS), courier.finish(GRACE_SECONDS))
+    await asyncio.gather(*(each.finish(GRACE_SECONDS) for each in (speaker, courier, herald)))
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")
+
+
+def forget_old() -> None:
+    inbox.forget_old()
+    asked.forget_old()
+    alerts.forget_old()
+    bulletins.forget_old()
 
 
 async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
@@ -185,10 +206,6 @@ async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
             logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
         await asyncio.sleep(pause)
     complaints.problem = ""
-    try:
-        await bot.bot.set_my_commands([BotCommand(name, str(what)) for name, what in texts.COMMANDS.items()])
-    except TelegramError as error:
-        logger.warning("The list of commands was not set: %s", sort(error).reason)
 
 
 async def keep_going(

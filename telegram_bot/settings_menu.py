@@ -67,14 +67,30 @@ def _menu(user_id: int) -> tuple[str, Keyboard]:
             f"{chosen.seconds or usual.seconds:g}",
             chosen.seconds is None,
         ),
+        (
+            "style",
+            texts.setting_style(),
+            {**offered.styles, services.NO_STYLE: texts.no_style()},
+            chosen.style or services.NO_STYLE,
+            not chosen.style,
+        ),
+        (
+            "silent",
+            texts.setting_sound(),
+            {"no": texts.with_sound(), "yes": texts.silent()},
+            "yes" if chosen.silent else "no",
+            not chosen.silent,
+        ),
     ]
+    if not offered.styles:
+        parts = [part for part in parts if part[0] != "style"]
     keyboard = [
         row for name, _, values, now, _ in parts if len(values) > 1 for row in _rows(user_id, name, values, now)
     ]
     if not all(as_usual for *_, as_usual in parts):
         keyboard.append([Button(texts.button_as_default(), callback("settings", user_id, RESET))])
     lines = [(title, values.get(now, now), as_usual) for _, title, values, now, as_usual in parts]
-    return texts.settings(lines, can_choose=bool(keyboard)), keyboard
+    return texts.settings(lines), keyboard
 
 
 def _rows(user_id: int, name: str, values: Mapping[str, str], now: str) -> list[list[Button]]:

@@ -9,8 +9,9 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.utils import timezone
@@ -18,13 +19,15 @@ from telegram.constants import CallbackQueryLimit
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
-from . import outbox, texts
+from . import language_note, languages, outbox, texts
 from .addressing import answer_place, read_update
 from .buttons import Form, Pressed
 from .captions import shorten
 from .delivery import keyboards, rows
 from .errors import Next, sort
+from .notices import Notices
 from .outbox import Run
+from .reactions import Reactions
 from .sending import chat_lost
 from .utterance import Utterance
 
@@ -49,7 +52,10 @@ class Speaker:
         self.wake = asyncio.Event()
         self._line: deque[str] = deque()
         self._busy: dict[str, asyncio.Task[None]] = {}
+        # Besides toasts, other answers that wait in no line.
         self._toasts: set[asyncio.Task[None]] = set()
+        self._notices = Notices()
+        self.reactions = Reactions(bot)
 
     async def tick(self) -> int:
         """Begin all answers that may begin. Returns how many are under way."""
@@ -73,15 +79,20 @@ class Speaker:
         Telegram counts these calls against no chat, and they are worth nothing later, so they wait in no line.
         """
         for query_id, pressed in presses.items():
-            task = asyncio.create_task(self._toast(query_id, pressed))
-            self._toasts.add(task)
-            task.add_done_callback(self._toasts.discard)
+            self.aside(self._toast(query_id, pressed))
+
+    def aside(self, answer: Coroutine[Any, Any, None]) -> None:
+        """Give an answer that counts against no chat and is worth nothing later. It raises nothing."""
+        task = asyncio.create_task(answer)
+        self._toasts.add(task)
+        task.add_done_callback(self._toasts.discard)
 
     async def finish(self, seconds: float) -> None:
         """Let what has begun end, for a while."""
         tasks = [*self._busy.values(), *self._toasts]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
+        self.reactions.stop()
         for task in tasks:
             task.cancel()
 
@@ -108,20 +119,28 @@ class Speaker:
         try:
             run = await sync_to_async(outbox.next_run)(chat)
             if run is not None:
-                await self._say(run)
+                spoken = await sync_to_async(languages.of_updates)([run.last])
+                with languages.speaking(spoken[run.last.update_id]):
+                    await self._say(run)
         except Exception as error:
             # Most likely the database. What was not begun is said later; what was begun may have arrived.
             logger.exception("Answer in chat %s: %s", chat, type(error).__name__)
             await asyncio.sleep(PAUSE_AFTER_ERROR)
 
     async def _say(self, run: Run) -> None:
-        row = run.last
+        row, earlier = run.last, self._notices.earlier(run)
         text, form = texts.for_several(row.answer, len(run.rows)), Form.load(row.form)
         if row.announces is not None:
             text, form = (
                 await sync_to_async(rows.before_announcing)(row.announces),
-                Form(keyboard=keyboards.waiting(row.announces)),
+                Form(form.do, keyboards.waiting(row.announces)),
             )
+            if not text:
+                await sync_to_async(run.said)()
+                return
+        elif form.asks is not None:
+            text, keyboard = await language_note.compose(form.asks)
+            form = Form(keyboard=keyboard)
             if not text:
                 await sync_to_async(run.said)()
                 return
@@ -140,11 +159,15 @@ class Speaker:
             return
         sent_id, problem, began = None, "", timezone.now()
         try:
-            sent_id = await utterance.say()
+            if earlier is not None:
+                more = texts.for_several(row.answer, earlier.messages + len(run.rows))
+                earlier = earlier if await utterance.rewrite(earlier.message_id, more) else None
+            sent_id = await utterance.say() if earlier is None else earlier.message_id
         except TelegramError as error:
             verdict = sort(error)
             problem = f"{verdict.next.name}: {verdict.reason}"
-            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if form.do != "send" else set())
+            repeatable = form.do != "send" or earlier is not None
+            again = {Next.WAIT, Next.NOT_SENT, Next.STOP} | ({Next.UNKNOWN} if repeatable else set())
             if verdict.next in again and patient:
                 await sync_to_async(run.later)(verdict.wait or RETRY_SECONDS, problem)
                 return
@@ -152,6 +175,10 @@ class Speaker:
             logger.warning("Chat %s was not answered: %s", place.chat_id, verdict.reason)
             if verdict.next is Next.UNREACHABLE:
                 await chat_lost(place.chat_id, verdict, since=began)
+        self._notices.said(run, sent_id, earlier)
         if row.announces is not None:
-            await sync_to_async(rows.announced)(row.announces, sent_id, text)
+            edited_id = place.prompt_message_id if form.do == "edit" and not problem else None
+            await sync_to_async(rows.announced)(row.announces, sent_id or edited_id, text)
+            if update.message is not None and sent_id is not None:
+                self.reactions.accepted(update.message.chat.id, update.message.message_id)
         await sync_to_async(run.said)(problem)

@@ -11,7 +11,7 @@ from telegram import Bot
 from telegram.error import BadRequest, TelegramError
 
 from .errors import Next, sort
-from .polling import ALLOWED_UPDATES, UNREACHABLE, Complaints, TokenRefused
+from .polling import UNREACHABLE, Complaints, TokenRefused, allowed_updates
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ async def subscribe(bot: Bot) -> None:
         await bot.set_webhook(
             settings.WEBHOOK_URL,
             secret_token=settings.WEBHOOK_SECRET,
-            allowed_updates=ALLOWED_UPDATES,
+            allowed_updates=allowed_updates(bot),
             max_connections=MAX_CONNECTIONS,
             drop_pending_updates=False,
         )

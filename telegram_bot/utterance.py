@@ -20,6 +20,7 @@ from .buttons import Form, Media, markup
 from .captions import shorten
 from .errors import Next, sort
 from .sending import UPLOAD, Target, send
+from .uploading import shown
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,19 @@ class Utterance:
         else:
             await self._edit()
         return None
+
+    async def rewrite(self, message_id: int, text: str) -> bool:
+        """Put the words into an earlier message. False when that can no longer be done. Raises what may pass."""
+        short, buttons = shorten(text, MessageLimit.MAX_TEXT_LENGTH), markup(self.form.keyboard)
+        place: dict[str, Any] = {"chat_id": self.place.chat_id, "message_id": message_id}
+        try:
+            await self.bot.edit_message_text(short, **place, reply_markup=buttons)
+        except TelegramError as error:
+            verdict = sort(error)
+            if verdict.next in {Next.WAIT, Next.NOT_SENT, Next.UNKNOWN, Next.STOP}:
+                raise
+            return verdict.next is Next.DONE
+        return True
 
     async def _send(self) -> Message:
         media, buttons = self.form.media, markup(self.form.keyboard)
@@ -89,7 +103,9 @@ class Utterance:
         if content is None:
             self.text = texts.file_missing()
             return await self._send_words(target, None)
-        return await self._send_file(media.kind, content, {"filename": media.filename, **UPLOAD}, target, buttons)
+        action = "upload_document" if media.kind == "document" else "upload_video"
+        async with shown(self.bot, target.chat_id, target.thread_id, action):
+            return await self._send_file(media.kind, content, {"filename": media.filename, **UPLOAD}, target, buttons)
 
     async def _send_file(
         self,

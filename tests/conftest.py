@@ -7,14 +7,33 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
 from django.db import connection, transaction
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
 
 # Made once by the migrations, and never changed by a test.
 KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
+
+# The same examples in every run, and few; --hypothesis-profile=full for as many as the figures in
+# docs/ come from: what fails there is shown as it is, for to make it shorter takes many times as long.
+_COMMON: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+hypothesis_settings.register_profile(
+    "quick", derandomize=True, max_examples=4, stateful_step_count=15, print_blob=False, **_COMMON
+)
+hypothesis_settings.register_profile(
+    "full",
+    max_examples=60,
+    stateful_step_count=50,
+    report_multiple_bugs=False,
+    phases=[Phase.generate],
+    **_COMMON,
+)
+hypothesis_settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +46,18 @@ def _own_media_folder(settings: LazySettings, tmp_path_factory: pytest.TempPathF
     settings.MEDIA_ROOT = str(tmp_path_factory.mktemp("media", numbered=True))
 
 
+@functools.cache
+def tables_to_empty() -> list[str]:
+    return sorted(set(connection.introspection.django_table_names(only_existing=True)) - KEPT_TABLES)
+
+
+def empty_tables() -> None:
+    # Foreign keys are checked at the end of the transaction.
+    with transaction.atomic(), connection.cursor() as cursor:
+        for table in tables_to_empty():
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _quick_cleaning() -> Iterator[None]:
     """After a test that commits, empty the tables.
@@ -34,19 +65,8 @@ def _quick_cleaning() -> Iterator[None]:
     Django's own way truncates them, which makes new files for each on PostgreSQL, and then makes all permissions anew:
     most of such a test's time.
     """
-
-    @functools.cache
-    def tables() -> list[str]:
-        return sorted(set(connection.introspection.django_table_names(only_existing=True)) - KEPT_TABLES)
-
-    def empty_tables(_: TransactionTestCase) -> None:
-        # Foreign keys are checked at the end of the transaction.
-        with transaction.atomic(), connection.cursor() as cursor:
-            for table in tables():
-                cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", empty_tables)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _: empty_tables())
         yield
 
 

@@ -263,9 +263,9 @@ MUTATIONS = [
     Mutation(
         "56 edits are handled as messages",
         "telegram_bot/application.py",
-        "MESSAGE = filters.UpdateType.MESSAGE\n",
-        "MESSAGE = filters.UpdateType.MESSAGES\n",
-        f"{ODD}::test_an_edit_makes_no_second_job_and_no_noise",
+        "MESSAGE = filters.UpdateType.MESSAGE & ~ViaThisBot()\n",
+        "MESSAGE = filters.UpdateType.MESSAGES & ~ViaThisBot()\n",
+        f"{ODD}::test_an_edit_makes_no_second_job",
     ),
     Mutation(
         "58 a missing last name is part of the name",
@@ -277,7 +277,7 @@ MUTATIONS = [
     Mutation(
         "59 a sticker is met with silence",
         "telegram_bot/application.py",
-        "    add(MessageHandler(MESSAGE & PRIVATE & ~filters.StatusUpdate.ALL, handlers.no_text))\n",
+        "    add(MessageHandler(MESSAGE & PRIVATE & ~SERVICE, handlers.no_text))\n",
         "",
         f"{ODD}::test_something_without_text_is_asked_for_text",
     ),

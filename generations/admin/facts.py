@@ -19,7 +19,9 @@ FIELDSETS: Any = [
                 ("seed", "guidance_scale"),
                 ("preset", "steps"),
                 ("size", "frames", "fps"),
+                "translated_prompt",
                 "negative_prompt",
+                ("style", "style_words", "style_negative"),
                 "ignored_text",
                 ("model_name", "model_licence"),
             ]
@@ -55,7 +57,7 @@ FIELDSETS: Any = [
                 ("chat_id", "thread_id", "prompt_message_id"),
                 ("status_message_id", "delivered_message_id"),
                 "status_text",
-                "file_id",
+                ("file_id", "file_kind"),
                 "request_key",
             ],
         },

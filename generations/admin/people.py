@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -14,7 +17,8 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import erasing, limits, services
+from generations import access, erasing, limits, services
+from generations.admin.audited import Audited
 from generations.admin.shared import (
     STYLE,
     BannedFilter,
@@ -28,10 +32,13 @@ from generations.admin.shared import (
     shortened,
 )
 from generations.models import COUNTED, Generation, Policy, Requester
+from generations.roles import ADMIT, BAN, ERASE
+
+OPEN = Policy.Access.OPEN
 
 
 @admin.register(Requester)
-class RequesterAdmin(LongList, RequesterModelAdmin):
+class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
     list_display_links = None
     list_filter = [BannedFilter, "created_at"]
@@ -40,8 +47,22 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
     fieldsets = [
-        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
-        ("Standing", {"fields": ["standing", "banned_at", "ban_reason", "usage", "last_served_at", "prompts"]}),
+        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
+        (
+            "Standing",
+            {
+                "fields": [
+                    "standing",
+                    "admitted_at",
+                    "terms_accepted_at",
+                    "banned_at",
+                    "ban_reason",
+                    "usage",
+                    "last_served_at",
+                    "prompts",
+                ]
+            },
+        ),
         (None, {"fields": ["notes"]}),
     ]
     readonly_fields = [
@@ -49,8 +70,11 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         "username",
         "user_id",
         "language_code",
+        "language",
         "created_at",
         "standing",
+        "admitted_at",
+        "terms_accepted_at",
         "banned_at",
         "ban_reason",
         "usage",
@@ -59,13 +83,25 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     ]
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/requester.html"
-    actions = ["ban_selected", "unban_selected"]
+    actions = ["let_in_selected", "put_out_selected", "ban_selected", "unban_selected"]
 
     class Media:
         css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def has_ban_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(BAN)
+
+    def has_admit_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(ADMIT)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["can_ban"] = self.has_ban_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     # --- what is shown
 
@@ -81,7 +117,8 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
             .values("number")
         )
         people: QuerySet[Requester] = super().get_queryset(request)
-        return people.annotate(used_today=Coalesce(Subquery(used), 0))
+        let_in = Subquery(Policy.objects.values("access")[:1])
+        return people.annotate(used_today=Coalesce(Subquery(used), 0), access=Coalesce(let_in, Value(OPEN)))
 
     @admin.display(description="Today")
     def used_today(self, row: Requester) -> int:
@@ -94,7 +131,10 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     @admin.display(description="Standing")
     def standing(self, row: Requester) -> str:
-        return pill("banned", "Banned") if row.is_banned else pill("free", "May submit")
+        if row.is_banned:
+            return pill("banned", "Banned")
+        let_in = row.admitted_at is not None or row.access == OPEN  # type: ignore[attr-defined] # as above
+        return pill("free", "May submit") if let_in else pill("waiting", "Not let in")
 
     @admin.display(description="Videos today")
     def usage(self, row: Requester) -> str:
@@ -106,6 +146,26 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     def prompts(self, row: Requester) -> str:
         address = reverse("admin:generations_generation_changelist")
         return format_html('<a href="{}?q={}">All prompts of this person</a>', address, row.user_id)
+
+    # --- who is let in, where the policy lets in only some
+
+    @admin.action(description="Give access", permissions=["admit"])
+    def let_in_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        self._access(request, queryset, access.admit, "Access given")
+
+    @admin.action(description="Withdraw access", permissions=["admit"])
+    def put_out_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
+        self._access(request, queryset, access.withdraw_access, "Access withdrawn")
+        if Policy.current().access == Policy.Access.OPEN:
+            self.message_user(request, "The policy lets in everybody: with the next prompt they are in again.")
+
+    def _access(
+        self, request: HttpRequest, people: QuerySet[Requester], change: Callable[..., bool], words: str
+    ) -> None:
+        changed = [person for person in people if change(person, by=request.user)]
+        for person in changed:
+            self.log_change(request, person, f"{words}.")
+        self.message_user(request, f"{words}: {len(changed)}.", messages.SUCCESS)
 
     # --- ban and unban
 
@@ -119,7 +179,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         ]
 
     def ban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        requester = self._target(request, pk)
+        requester = self._target(request, pk, BAN)
         form = ReasonForm(request.POST or None)
         if form.is_valid():
             self._ban(request, [requester], form.cleaned_data["reason"])
@@ -136,11 +196,11 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     @method_decorator(require_POST)
     def unban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        requester = self._target(request, pk)
+        requester = self._target(request, pk, BAN)
         self._unban(request, [requester])
         return HttpResponseRedirect(self._address(requester))
 
-    @admin.action(description="Ban…", permissions=["change"])
+    @admin.action(description="Ban…", permissions=["ban"])
     def ban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if form.is_valid():
@@ -158,7 +218,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
             action="ban_selected",
         )
 
-    @admin.action(description="Unban", permissions=["change"])
+    @admin.action(description="Unban", permissions=["ban"])
     def unban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
         self._unban(request, queryset)
 
@@ -166,9 +226,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     def erase_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """As /delete_me in the chat. Unlike the delete page also while something of theirs is on its way."""
-        requester = self._target(request, pk)
-        if not self.has_delete_permission(request, requester):
-            raise PermissionDenied
+        requester = self._target(request, pk, ERASE)
         form = ConfirmForm(request.POST or None)
         if form.is_valid():
             self.delete_model(request, requester)
@@ -194,11 +252,11 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     # --- how they work
 
-    def _target(self, request: HttpRequest, pk: int) -> Requester:
-        requester = get_object_or_404(Requester, pk=pk)
-        if not self.has_change_permission(request, requester):
+    @staticmethod
+    def _target(request: HttpRequest, pk: int, permission: str) -> Requester:
+        if not request.user.has_perm(permission):
             raise PermissionDenied
-        return requester
+        return get_object_or_404(Requester, pk=pk)
 
     def _ban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester], reason: str) -> None:
         assert request.user.is_authenticated
@@ -210,10 +268,10 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     def _unban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester]) -> None:
         assert request.user.is_authenticated
-        for person in people:
-            services.unban(person, by=request.user)
+        unbanned = [person for person in people if services.unban(person, by=request.user)]
+        for person in unbanned:
             self.log_change(request, person, "Unbanned.")
-        self.message_user(request, f"Unbanned: {len(people)}.", messages.SUCCESS)
+        self.message_user(request, f"Unbanned: {len(unbanned)}.", messages.SUCCESS)
 
     @staticmethod
     def _address(requester: Requester) -> str:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from generations import prompts, services
+from generations.admin.audited import Audited
 from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
 from generations.engine.base import EngineError
 from generations.models import Policy
@@ -19,6 +20,7 @@ from generations.prompts import PromptRefused
 
 # A chat message holds 4096 UTF-16 units, an emoji takes two, and the bot adds lines of its own.
 GREETING_CHARACTERS = 1500
+TERMS_UNITS = 3500
 
 MOST = 100_000
 MOST_PIXELS = 10_000_000
@@ -44,9 +46,15 @@ def least_caps() -> dict[str, int]:
 
 class PolicyForm(PolicyModelForm):
     greeting = MultilineField(rows=6, max_length=GREETING_CHARACTERS, help_text="Answer to /start and /hello.")
+    terms = MultilineField(
+        rows=8,
+        required=False,
+        help_text="Everybody accepts them before the next prompt, and again when they change. Empty: none.",
+    )
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
     queue_limit = limit_field("queue_limit")
+    group_daily_limit = limit_field("group_daily_limit")
     max_frames = limit_field("max_frames")
     max_steps = limit_field("max_steps")
     max_pixels = limit_field("max_pixels", MOST_PIXELS)
@@ -66,6 +74,8 @@ class PolicyForm(PolicyModelForm):
         model = Policy
         fields = [
             "greeting",
+            "access",
+            "terms",
             "review",
             "default_preset",
             "presets",
@@ -73,6 +83,15 @@ class PolicyForm(PolicyModelForm):
             "daily_limit",
             "waiting_limit",
             "queue_limit",
+            "groups_enabled",
+            "group_daily_limit",
+            "language_note",
+            "quiet_from",
+            "quiet_until",
+            "reactions",
+            "paused",
+            "pause_notice",
+            "operators_chat_id",
         ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,6 +109,8 @@ class PolicyForm(PolicyModelForm):
         default, offered = values.get("default_preset"), values.get("presets")
         if offered and default and default not in offered:
             self.add_error("default_preset", "The default must be one of those on offer.")
+        if (values.get("quiet_from") is None) != (values.get("quiet_until") is None):
+            self.add_error("quiet_until", "Give both hours, or none.")
         for name, least in least_caps().items():
             if 0 < (values.get(name) or 0) < least:
                 self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
@@ -102,18 +123,36 @@ class PolicyForm(PolicyModelForm):
             # Telegram refuses a message without visible text, and /start would stay without an answer.
             raise ValidationError("The greeting needs some text that can be seen.") from error
 
+    def clean_terms(self) -> str:
+        terms: str = self.cleaned_data["terms"]
+        if not terms.strip():
+            return ""
+        if len(terms.encode("utf-16-le", "surrogatepass")) // 2 > TERMS_UNITS:
+            raise ValidationError(f"One message has to hold them: at most {TERMS_UNITS} characters.")
+        try:
+            prompts.clean(terms[:GREETING_CHARACTERS])
+        except PromptRefused as error:
+            raise ValidationError("The terms need some text that can be seen.") from error
+        return terms.strip()
+
 
 @admin.register(Policy)
-class PolicyAdmin(PolicyModelAdmin):
+class PolicyAdmin(Audited, PolicyModelAdmin):
     form = PolicyForm
-    radio_fields = {"review": admin.VERTICAL}
+    radio_fields = {"access": admin.VERTICAL, "review": admin.VERTICAL}
     readonly_fields = ["updated_at", "updated_by"]
     fieldsets = [
         (None, {"fields": ["greeting"]}),
+        ("Access", {"fields": ["access", "terms"]}),
         ("Review", {"fields": ["review"]}),
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Groups", {"fields": ["groups_enabled", "group_daily_limit"]}),
+        ("Language", {"fields": ["language_note"]}),
+        ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),
+        ("Pause", {"fields": ["paused", "pause_notice"]}),
+        ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
 

@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import Erasure, Generation, Policy, Requester
+from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Style
 
 STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
@@ -30,14 +30,19 @@ if TYPE_CHECKING:
     MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
     GenerationModelAdmin = ModelAdmin[Generation]
+    GroupModelAdmin = ModelAdmin[Group]
     ErasureModelAdmin = ModelAdmin[Erasure]
+    AuditModelAdmin = ModelAdmin[AuditEntry]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
+    StyleModelAdmin = ModelAdmin[Style]
+    StyleModelForm = forms.ModelForm[Style]
 else:
     RowPaginator = Paginator
     MixedModelAdmin = object
-    RequesterModelAdmin = GenerationModelAdmin = ErasureModelAdmin = PolicyModelAdmin = ModelAdmin
-    PolicyModelForm = forms.ModelForm
+    RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = ModelAdmin
+    PolicyModelAdmin = StyleModelAdmin = AuditModelAdmin = ModelAdmin
+    PolicyModelForm = StyleModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.
 MAX_AT_ONCE = 200

@@ -44,6 +44,7 @@ PROBLEMS = {
     "unknown": "There is no flag {name}. There are {choices}.",
     "near": "There is no flag {name}. Did you mean {suggestion}?",
     "together": "{name} and {other} say the same thing twice; choose one of them.",
+    "nothing": "{name}: there is nothing to choose from here.",
     "several": "{name} asks for several videos; here it is one at a time.",
 }
 
@@ -95,7 +96,13 @@ class ModelCard:
     # Of one frame as rendered; 0 is as many as the two ranges allow.
     most_pixels: int = 0
     upscale: int = 1
+    # In which prompts may be written, by ISO 639 code.
+    languages: tuple[str, ...] = ("en",)
     presets: tuple[str, ...] = tuple(name for name, preset in PRESETS.items() if not preset.lora)
+
+    @property
+    def english_only(self) -> bool:
+        return set(self.languages) == {"en"}
 
     def spec(self, prompt: str, *, seed: int, **changes: Any) -> VideoSpec:
         """Return a validated spec from this card's defaults with changes; raises InvalidSpec.
@@ -254,6 +261,8 @@ def read_card(model: str | Path = DEMO_MODEL, *, turbo: bool = False) -> ModelCa
             known["habits"] = extension.get("habits", "")
         if "examples" in extension:
             known["examples"] = tuple(extension["examples"])
+        if "languages" in extension:
+            known["languages"] = tuple(str(code) for code in extension["languages"])
         for name in ("frames", "width", "height", "steps"):
             if name in limits:
                 known[f"{name}_range"] = tuple(int(bound) for bound in limits[name])

@@ -1,4 +1,4 @@
-"""What /healthz calls red, in sentences for the operators' first page."""
+"""What /healthz calls red, and what operators were told in Telegram, in sentences for their first page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ WORDS = {
 
 @register.simple_tag
 def troubles() -> list[str]:
-    return [
-        WORDS.get((part, state), f"{part}: {state}")
-        for part, state in health.look(health.PARTS).items()
-        if state != health.OK
-    ]
+    parts = health.look(health.PARTS)
+    words = [WORDS.get((part, state), f"{part}: {state}") for part, state in parts.items() if state != health.OK]
+    return words + health.told()

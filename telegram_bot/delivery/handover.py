@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -12,13 +13,14 @@ from telegram import InputMediaVideo, Message
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
-from generations import services
+from generations import quiet, services
 from generations.models import Generation
 
-from .. import texts
+from .. import languages, texts
 from ..buttons import markup
 from ..errors import Next, Verdict, sort
 from ..sending import UPLOAD, Target, chat_lost, send
+from ..uploading import shown
 from . import parcel as parcels
 from . import rows
 from .parcel import Parcel, Video
@@ -40,11 +42,19 @@ class Handover:
     def __init__(self, bot: ExtBot[int], owner: str, row: Generation) -> None:
         self.bot, self.owner, self.row = bot, owner, row
         self.began = timezone.now()
+        self.silent = False
 
     async def deliver(self) -> None:
+        """In the language of whoever asked for it."""
+        person = self.row.requester
+        with languages.speaking(languages.of(person.language, person.language_code)):
+            await self._deliver()
+
+    async def _deliver(self) -> None:
         row = self.row
         try:
             parcel = await sync_to_async(parcels.pack)(row)
+            self.silent = await sync_to_async(quiet.is_silent)(row)
         except Exception as error:
             logger.exception("The file of %s cannot be read: %s", row.pk, type(error).__name__)
             await self._later(Verdict(Next.NOT_SENT, f"the storage failed: {type(error).__name__}"))
@@ -82,8 +92,12 @@ class Handover:
 
     async def _attempt(self, parcel: Parcel) -> tuple[Verdict, Sent]:
         edited = self.row.status_message_id
+        sign: AbstractAsyncContextManager[None] = nullcontext()
+        if parcel.video is not None:
+            sign = shown(self.bot, self._chat_id, self.row.thread_id, "upload_video")
         try:
-            sent: Sent = await (self._send(parcel) if edited is None else self._edit(edited, parcel))
+            async with sign:
+                sent: Sent = await (self._send(parcel) if edited is None else self._edit(edited, parcel))
         except TelegramError as error:
             return sort(error), None
         return Verdict(Next.DONE, ""), sent
@@ -97,12 +111,12 @@ class Handover:
         return await self.bot.edit_message_media(media, **place, **UPLOAD)
 
     async def _send(self, parcel: Parcel) -> Message:
-        buttons = markup(parcel.keyboard)
+        arguments: dict[str, Any] = {"reply_markup": markup(parcel.keyboard), "disable_notification": self.silent}
 
         async def call(target: Target) -> Message:
             if parcel.video is None:
-                return await self.bot.send_message(text=parcel.text, reply_markup=buttons, **target.arguments())
-            facts = {**_facts(parcel.video), **target.arguments(), **UPLOAD, "reply_markup": buttons}
+                return await self.bot.send_message(text=parcel.text, **arguments, **target.arguments())
+            facts = {**_facts(parcel.video), **target.arguments(), **UPLOAD, **arguments}
             return await self.bot.send_video(video=parcel.video.data, caption=parcel.text, **facts)
 
         return await send(Target(self._chat_id, self.row.thread_id, self.row.prompt_message_id), call)
@@ -138,9 +152,12 @@ class Handover:
             return
         message = sent if isinstance(sent, Message) else None
         message_id = message.message_id if message else row.status_message_id
-        first = await sync_to_async(row.delivered)(self.owner, message_id=message_id, file_id=file_id(message))
-        if first and parcel.video is not None and row.status_message_id is not None:
-            await self._ring()
+        kind, kept = file_of(message)
+        first = await sync_to_async(row.delivered)(self.owner, message_id=message_id, file_id=kept, file_kind=kind)
+        if first and parcel.video is not None:
+            await sync_to_async(services.licence_told)(row)
+            if row.status_message_id is not None:
+                await self._ring()
 
     async def _later(self, verdict: Verdict) -> None:
         row = self.row
@@ -160,7 +177,10 @@ class Handover:
         return wanted
 
     async def _ring(self) -> None:
-        """A short reply to the video after a long wait. Best effort, never repeated."""
+        """A short reply to the video after a long wait. Best effort, never repeated.
+
+        Also where it makes no sound: an edit alone does not show in the list of chats.
+        """
         row = self.row
         if timezone.now() - row.created_at < RING_AFTER:
             return
@@ -168,7 +188,9 @@ class Handover:
         reply_to = row.prompt_message_id if self._chat_id < 0 else row.status_message_id
 
         async def call(target: Target) -> Message:
-            return await self.bot.send_message(text=texts.ready(), **target.arguments())
+            return await self.bot.send_message(
+                text=texts.ready(), disable_notification=self.silent, **target.arguments()
+            )
 
         try:
             await send(Target(self._chat_id, row.thread_id, reply_to), call)
@@ -206,7 +228,11 @@ def _facts(video: Video) -> dict[str, Any]:
     }
 
 
-def file_id(message: Message | None) -> str:
-    """Telegram decides what a clip is: without sound it may come back as an animation."""
-    kept = message and (message.video or message.animation or message.document)
-    return kept.file_id if kept else ""
+def file_of(message: Message | None) -> tuple[str, str]:
+    """Its kind and id. Telegram decides what a clip is: without sound it may come back as an animation."""
+    # An animation is a document, too.
+    for kind in ("video", "animation", "document"):
+        kept = getattr(message, kind, None)
+        if kept:
+            return kind, kept.file_id
+    return "", ""

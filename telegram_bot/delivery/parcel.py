@@ -20,6 +20,8 @@ from . import keyboards
 IGNORED_UNITS = 300
 # Of what not to show, which was typed with the prompt.
 WITHOUT_UNITS = 200
+# Of what the model read in place of the prompt.
+TRANSLATION_UNITS = 300
 MAX_UPLOAD = int(FileSizeLimit.FILESIZE_UPLOAD)
 
 
@@ -89,15 +91,20 @@ def _pack_video(row: Generation) -> Parcel:
 def caption(row: Generation) -> str:
     """The prompt as typed, as far as there is room, and the facts to make the same video again."""
     width, height = row.video_width or row.width, row.video_height or row.height
-    facts = texts.facts(row.seed, width, height, row.preset, row.steps, row.render_seconds, **_unusual(row))
-    parts = [facts]
+    licence = services.licence_to_tell(row)
+    more = {"style": row.style, "model": "" if licence else row.model_name, **_unusual(row)}
+    parts = [texts.facts(row.seed, width, height, row.preset, row.steps, row.render_seconds, **more)]
     if row.negative_prompt:
         parts.append(texts.without(shorten(row.negative_prompt, WITHOUT_UNITS)))
     missing = services.shortfall(row)
     if missing is not None:
         parts.append(texts.shortfall(missing.asked, missing.accepted, missing.refusal))
+    if row.translated_prompt:
+        parts.append(texts.translated(shorten(row.translated_prompt, TRANSLATION_UNITS)))
     if row.ignored_text:
         parts.append(texts.ignored(shorten(row.ignored_text, IGNORED_UNITS)))
+    if licence:
+        parts.append(texts.made_with(row.model_name, licence))
     below = "\n\n" + "\n".join(parts)
     return shorten(row.prompt.strip(), MessageLimit.CAPTION_LENGTH - utf16_length(below)) + below
 

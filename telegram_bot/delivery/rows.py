@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from generations.models import Delivery, Generation, Status
 
-from .. import texts
+from .. import languages, texts
 from .outlook import Outlook
 
 # A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
 ANNOUNCEMENT = timedelta(seconds=60)
+# Status messages looked at together: those that are next, and so many further back. All of a queue of 100,000 would
+# take seconds, and so few are edited in a second that most of them would change again first.
+NEXT = 500
+FURTHER = 500
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class StatusEdit:
     message_id: int
     text: str
     rendering: bool
+    language: str
 
 
 # --- the status message
@@ -36,7 +41,7 @@ class StatusEdit:
 
 def before_announcing(pk: int) -> str:
     """The text of the status message; "" when the row has one, its result is already on the way, or it is gone."""
-    row = Generation.objects.filter(pk=pk).first()
+    row = Generation.objects.filter(pk=pk).select_related("requester").first()
     if row is None:
         return ""
     if row.status_message_id is not None or row.is_finished:
@@ -46,11 +51,12 @@ def before_announcing(pk: int) -> str:
     # Most answers go out at once, and the time that the row was given when it was accepted is still long enough.
     if row.deliver_after is None or row.deliver_after < timezone.now() + ANNOUNCEMENT / 2:
         Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
-    outlook = Outlook.of_one_just_accepted()
-    if row.status == Status.RUNNING:
-        # A worker was faster than this answer, which still is the word that the prompt was accepted.
-        return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
-    return outlook.status(row)
+    outlook = Outlook.of_one_just_accepted(row)
+    with languages.speaking(_language_of(row)):
+        if row.status == Status.RUNNING:
+            # A worker was faster than this answer, which still is the word that the prompt was accepted.
+            return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
+        return outlook.status(row)
 
 
 def announced(pk: int, message_id: int | None, text: str) -> None:
@@ -68,16 +74,23 @@ def announced(pk: int, message_id: int | None, text: str) -> None:
     Generation.objects.filter(pk=pk).update(**changes)
 
 
-def stale_statuses() -> list[StatusEdit]:
-    """Status messages to edit, the most awaited first."""
-    rows = Generation.objects.unfinished().filter(chat_id__isnull=False, status_message_id__isnull=False)
+def stale_statuses(turn: int = 0) -> list[StatusEdit]:
+    """Status messages to edit, the most awaited first. Of a long queue each turn looks at other ones of its end."""
     outlook = Outlook.now()
+    order = list(outlook.positions)
+    begin = NEXT + turn * FURTHER % max(len(order) - NEXT, 1)
+    looked_at = Q(status=Status.RUNNING) | Q(pk__in=[*order[:NEXT], *order[begin : begin + FURTHER]])
+    rows = Generation.objects.unfinished().filter(looked_at, chat_id__isnull=False, status_message_id__isnull=False)
     edits = []
-    for row in rows.only("pk", "chat_id", "status_message_id", "status_text", "status", "progress", "shortfall"):
-        text = outlook.status(row)
+    asker = ("requester__language", "requester__language_code")
+    shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
+    for row in rows.select_related("requester").only("chat_id", *shown, *asker):
+        language = _language_of(row)
+        with languages.speaking(language):
+            text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
-            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))
+            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running, language))
     return sorted(edits, key=lambda edit: (not edit.rendering, outlook.positions.get(edit.pk, 0)))
 
 
@@ -87,6 +100,10 @@ def still_unfinished(pk: int) -> bool:
 
 def status_shown(edit: StatusEdit) -> None:
     Generation.objects.filter(pk=edit.pk, status_message_id=edit.message_id).update(status_text=edit.text)
+
+
+def _language_of(row: Generation) -> str:
+    return languages.of(row.requester.language, row.requester.language_code)
 
 
 def forget_status(pk: int, message_id: int) -> None:

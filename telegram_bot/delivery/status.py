@@ -12,6 +12,7 @@ from telegram.ext import ExtBot
 
 from generations import services
 
+from .. import languages
 from ..buttons import markup
 from ..errors import Next, sort
 from ..limiter import OPTIONAL
@@ -36,13 +37,15 @@ class StatusBoard:
     def __init__(self, bot: ExtBot[int]) -> None:
         self.bot = bot
         self._edited_at: dict[int, float] = {}
+        self._looks = 0
 
     async def due(self, avoid: set[int]) -> list[StatusEdit]:
         """At most one edit per chat, and none in chats to avoid."""
         now = time.monotonic()
         self._edited_at = {chat: at for chat, at in self._edited_at.items() if now - at < LONGEST_PAUSE}
         edits: dict[int, StatusEdit] = {}
-        for edit in await sync_to_async(rows.stale_statuses)():
+        self._looks += 1
+        for edit in await sync_to_async(rows.stale_statuses)(self._looks):
             if edit.chat_id not in avoid and edit.chat_id not in edits and self._rested(edit, now):
                 edits[edit.chat_id] = edit
                 if len(edits) == EDITS_PER_TICK:
@@ -63,12 +66,14 @@ class StatusBoard:
         if not await sync_to_async(rows.still_unfinished)(edit.pk):
             return
         began = timezone.now()
+        with languages.speaking(edit.language):
+            buttons = markup(keyboards.waiting(edit.pk))
         try:
             await self.bot.edit_message_text(
                 edit.text,
                 chat_id=edit.chat_id,
                 message_id=edit.message_id,
-                reply_markup=markup(keyboards.waiting(edit.pk)),
+                reply_markup=buttons,
                 rate_limit_args=OPTIONAL,
             )
         except TelegramError as error:

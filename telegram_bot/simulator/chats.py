@@ -90,6 +90,8 @@ class Chat:
     # Set by tests: why the bot may not write here, and where a group went.
     forbidden: str = ""
     migrated_to: int | None = None
+    # Who administers it, besides nobody.
+    admins: set[int] = field(default_factory=set)
     # The keyboard a bot put in place of the person's own.
     keyboard: Json | None = None
 

@@ -103,6 +103,30 @@ def press(
         return world.updates.push("callback_query", payload)
 
 
+def ask_inline(world: World, user_id: int, query: str, offset: str = "") -> Json:
+    """Someone types the bot's name and some words in another chat. Nothing reaches a bot without inline mode."""
+    with world.bell.changing():
+        query_id = str(5_000_000_000 + len(world.inline_queries))
+        payload = {"id": query_id, "from": dict(world.add_user(user_id)), "query": query, "offset": offset}
+        if world.inline_mode:
+            world.inline_queries[query_id] = None
+            return world.updates.push("inline_query", payload | {"chat_type": "supergroup"})
+        return {"inline_query": payload}
+
+
+def allow_inline(world: World, allowed: bool = True) -> None:
+    """BotFather's switch for inline mode. A bot learns it from getMe."""
+    with world.bell.changing():
+        world.inline_mode = allowed
+
+
+def promote(world: World, chat_id: int, user_id: int) -> None:
+    """Someone becomes an administrator of a group."""
+    with world.bell.changing():
+        world.add_user(user_id)
+        world.add_chat(chat_id).admins.add(user_id)
+
+
 def _data_of(message: Message, button: str) -> str:
     pressable = [entry for row in message.buttons for entry in row if "callback_data" in entry]
     for field in ("callback_data", "text"):

@@ -113,6 +113,23 @@ class Simulator:
         """Press a button by its words or data. More: user_id, expired."""
         return people.press(self.world, chat_id, message_id, button, **more)
 
+    def ask_inline(self, user_id: int, query: str, offset: str = "") -> Json:
+        """Type the bot's name and some words in another chat."""
+        return people.ask_inline(self.world, user_id, query, offset)
+
+    def inline_answer(self, update: Json) -> Json | None:
+        """What that was answered with, None as long as it was not."""
+        with self.world.bell.reading():
+            return deepcopy(self.world.inline_queries.get(update["inline_query"]["id"]))
+
+    def allow_inline(self, allowed: bool = True) -> None:
+        """Switch inline mode on or off, as BotFather does. A bot learns it from getMe."""
+        people.allow_inline(self.world, allowed)
+
+    def promote(self, chat_id: int, user_id: int) -> None:
+        """Make someone an administrator of a group."""
+        people.promote(self.world, chat_id, user_id)
+
     def edit(self, chat_id: int, message_id: int, text: str) -> Json:
         """Change what was typed."""
         return people.edit(self.world, chat_id, message_id, text)

@@ -57,6 +57,9 @@ class World:
             self.faults = FaultBook()
             self.record = Record()
             self.queries: dict[str, Query] = {}
+            # The answers to inline queries, and whether BotFather has switched inline mode on.
+            self.inline_queries: dict[str, Json | None] = {}
+            self.inline_mode = False
             self.commands: dict[str, list[Json]] = {}
             self.profile: Json = {}
             self.events: deque[tuple[int, Json]] = deque(maxlen=KEPT_EVENTS)

@@ -1,6 +1,6 @@
 """What a person sees in a real browser after `make run`: the chat page, and the operator's list.
 
-`make screenshots` runs this with --screenshots, and then it replaces docs/chat.png and docs/admin.png.
+`make screenshots` runs this with --screenshots, and then it replaces the pictures in docs/.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,11 +63,12 @@ class Running(Installation):
         self.wait_until(lambda: "Everything is running" in self.log("up"), "everything is running")
 
 
-@pytest.fixture
-def running(installation_folder: Path) -> Iterator[Running]:
-    with Running(installation_folder) as running:
-        running.up()
-        yield running
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """One for all of them: to start everything takes longer than what they do. Its path must be short."""
+    with tempfile.TemporaryDirectory(prefix="t2v-", ignore_cleanup_errors=True) as folder, Running(Path(folder)) as up:
+        up.up()
+        yield up
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_a_typed_prompt_turns_into_a_playing_video(
     complaints: list[str] = []
 
     # A person opens the chat page and types.
-    page = open_page(browser, complaints, 960, 880)
+    page = open_page(browser, complaints, 960, 960)
     page.add_init_script(WATCH)
     page.goto(running.chat)
     page.evaluate("window.sameDocument = true")
@@ -152,3 +154,56 @@ def test_a_typed_prompt_turns_into_a_playing_video(
 
 
 STATES = ["text: .*queue", "text: .*render", "video: "]
+
+
+def test_buttons_settings_and_history_work_in_place(
+    running: Running, browser: Browser, request: pytest.FixtureRequest
+) -> None:
+    pictures = request.config.getoption("--screenshots")
+    complaints: list[str] = []
+    page = open_page(browser, complaints, 960, 960)
+    page.goto(running.chat)
+    answers, toast = page.locator("[data-from=bot]"), page.get_by_test_id("toast")
+    films = answers.filter(has=page.locator("video"))
+    page.locator("#title", has_text="bot").wait_for()
+    page.wait_for_timeout(500)
+    if not films.count():
+        send(page, PROMPT)
+    expect(films).not_to_have_count(0, timeout=180_000)
+    films_before, answers_before = films.count(), answers.count()
+
+    # Again: a toast, and a status message of its own, which its button cancels in place.
+    films.last.get_by_role("button", name="Again").click()
+    expect(toast).to_have_text("It is in the queue.")
+    expect(answers).to_have_count(answers_before + 1, timeout=30_000)
+    again = answers.last
+    again.get_by_role("button", name="Cancel").click()
+    expect(again.locator(".text")).to_have_text("This video was cancelled.", timeout=60_000)
+    expect(again.get_by_role("button", name="Cancel")).to_have_count(0)
+
+    # The settings: one message, whose buttons and words follow what is pressed.
+    send(page, "/settings")
+    menu = answers.filter(has_text="Your settings.").last
+    menu.get_by_role("button", name="fast").click()
+    expect(menu.get_by_role("button", name="✓ fast")).to_be_focused(timeout=30_000)
+    expect(menu.locator(".text")).to_contain_text("Preset: fast")
+    expect(toast).to_have_text("Saved.")
+    if pictures:
+        page.wait_for_timeout(4_500)
+        page.screenshot(path=ROOT / "docs" / "chat_settings.png")
+    menu.get_by_role("button", name="All as default").click()
+    expect(menu.locator(".text")).to_contain_text("Preset: exact (default)", timeout=30_000)
+    expect(answers).to_have_count(answers_before + 2)
+
+    # The history: a pressed title brings the clip again, and nothing is rendered for it.
+    send(page, "/history")
+    listed = answers.filter(has_text="Your videos, page 1 of 1").last
+    listed.get_by_role("button", name=PROMPT[:20]).first.click()
+    expect(films).to_have_count(films_before + 1, timeout=30_000)
+    expect(answers).to_have_count(answers_before + 4)
+    film = films.last.locator("video")
+    page.wait_for_function("film => film.currentTime > 0.1", arg=film.element_handle(), timeout=20_000)
+    if pictures:
+        page.wait_for_timeout(500)
+        page.screenshot(path=ROOT / "docs" / "chat_history.png")
+    assert complaints == []

@@ -206,12 +206,12 @@ def test_only_flags_are_no_prompt(text: str) -> None:
         (
             "a cat --stylize 100",
             "There is no flag --stylize. There are --seed, --ar, --size, --frames, --seconds, --fps, --steps, "
-            "--guidance, --no or --preset.",
+            "--guidance, --no, --preset or --style.",
         ),
         (
             "a cat --hd=yes",
             "There is no flag --hd. There are --seed, --ar, --size, --frames, --seconds, --fps, --steps, --guidance, "
-            "--no or --preset.",
+            "--no, --preset or --style.",
         ),
         ("a cat --seed", "--seed needs a value."),
         ("a cat --seed --frames 9", "--seed needs a value."),

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 
 from generations.engine.base import CheckpointError, EngineError
 from generations.management.commands import generate
+from generations.models import Style
 from tests.generations.conftest import CARD, StandInEngine
 
 
@@ -56,6 +57,19 @@ def test_flags_in_the_prompt_win_over_the_options(stand_in: StandInEngine) -> No
     run("a red circle --seed 9 --no blur, text", "--seed", "3", "--frames", "6")
     [spec] = stand_in.rendered
     assert (spec.prompt, spec.negative_prompt, spec.seed, spec.frames) == ("a red circle", "blur, text", 9, 6)
+
+
+@pytest.mark.django_db
+def test_a_style_of_the_operators_is_put_around_the_prompt(stand_in: StandInEngine) -> None:
+    Style.objects.update_or_create(name="clay", defaults={"label": "C", "words": "clay {prompt}", "negative": "fur"})
+    run("a cat --no text", "--style", "clay")
+    run("a cat --style clay")
+    assert [(spec.prompt, spec.negative_prompt) for spec in stand_in.rendered] == [
+        ("clay a cat", "text, fur"),
+        ("clay a cat", "fur"),
+    ]
+    with pytest.raises(CommandError, match=r"^--style must be .*none, not glass\.$"):
+        run("a cat", "--style", "glass")
 
 
 @pytest.mark.parametrize(

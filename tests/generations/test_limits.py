@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
@@ -13,7 +15,7 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connection
 from django.utils import timezone
 
-from generations import limits, services
+from generations import access, afterwards, limits, services
 from generations.limits import LimitReached
 from generations.models import Generation, Policy, Requester, Status
 from generations.services import Person
@@ -231,3 +233,45 @@ def test_a_day_with_a_clock_change_ends_at_midnight_too(make_row: MakeRow, setti
             usage = limits.usage_today(row.requester, policy(daily_limit=3))
     assert usage.resets_at == datetime(2026, 10, 26, tzinfo=berlin)
     assert (usage.limit, usage.left) == (3, 3 - usage.used)
+
+
+def test_where_only_some_are_let_in_a_stranger_is_refused_at_every_door() -> None:
+    policy()
+    row = submit(0)
+    Generation.objects.update(status=Status.SUCCEEDED)
+    Policy.objects.update(access="invite")
+    assert access.withdraw_access(row.requester)
+    again = partial(afterwards.repeat, row, person=ANN, request_key="again", place=None, seed="new")
+    for door in (partial(submit, 1), again):
+        with pytest.raises(LimitReached) as refusal:
+            door()
+        assert refusal.value.rule == "invite"
+    # An operator's own re-run is not the stranger's.
+    services.rerun(row, by=User.objects.create(username="olga"))
+    assert access.admit(row.requester)
+    assert not access.admit(row.requester)
+    assert submit(1).status == Status.QUEUED
+    assert again().status == Status.QUEUED
+
+
+def test_terms_are_accepted_in_the_version_of_today() -> None:
+    policy()
+    Policy.objects.update(terms="Be kind.", terms_version=2)
+    with pytest.raises(LimitReached) as refusal:
+        submit(1)
+    assert refusal.value.rule == "terms"
+    assert [access.accept_terms(ANN, version) for version in (1, 3, 2, 2)] == [False, False, True, True]
+    assert submit(1).status == Status.QUEUED
+
+
+def test_the_pause_is_said_before_the_terms_and_access_before_both() -> None:
+    policy()
+    Policy.objects.update(terms="Be kind.", terms_version=1, paused=True, access="ask")
+    rules = []
+    changes: list[dict[str, Any]] = [{"access": "ask"}, {"access": "open"}, {"paused": False}]
+    for change in changes:
+        Policy.objects.update(**change)
+        with pytest.raises(LimitReached) as refusal:
+            submit(1)
+        rules.append(refusal.value.rule)
+    assert rules == ["ask", "paused", "terms"]

@@ -19,7 +19,7 @@ from generations.models import Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
 from telegram_bot import lease
-from telegram_bot.models import PollingLease
+from telegram_bot.models import Alert, PollingLease
 from telegram_bot.polling import UNREACHABLE
 from tests.generations.conftest import MakeRow, make_row
 
@@ -146,6 +146,19 @@ def test_operators_see_on_the_first_page_what_is_wrong_and_nothing_when_all_is_w
     page = admin_client.get("/admin/").content.decode()
     assert '<p class="errornote" role="alert">' in page
     assert "Telegram does not accept the bot&#x27;s token." in page
+
+
+@pytest.mark.usefixtures("redis_client")
+def test_operators_see_on_the_first_page_what_they_were_told_in_telegram_until_it_is_over(admin_client: Client) -> None:
+    words = "2 results could not be sent for more than 10 minutes. The last reason: &lt;b&gt;"
+    now, facts = timezone.now(), {"number": 2, "minutes": 10, "reason": "<b>"}
+    alert = Alert.begin("delivery", now, "stuck", facts)
+    assert words not in admin_client.get("/admin/").content.decode(), "it has not lasted yet"
+    alert.tell(now)
+    assert words in admin_client.get("/admin/").content.decode()
+    alert.clear(now)
+    alert.recover()
+    assert words not in admin_client.get("/admin/").content.decode()
 
 
 def test_every_state_has_words() -> None:

@@ -19,6 +19,7 @@ from django.db import connections
 from generations import tasks
 from generations.models import Generation, Policy
 from telegram_bot import application, inbox, polling
+from telegram_bot.bulletins import Herald
 from telegram_bot.consumer import Consumer
 from telegram_bot.delivery import Courier
 from telegram_bot.limiter import FloodLimiter
@@ -63,6 +64,7 @@ class House:
         """Everything that was in memory is gone."""
         self.consumer = Consumer(self.application, self.owner)
         self.courier = Courier(self.application.bot, self.owner)
+        self.herald = Herald(self.application.bot)
         self.offset: int | None = None
 
     async def fetch(self) -> int:
@@ -79,6 +81,10 @@ class House:
 
     async def deliver(self) -> None:
         await self.courier.run_once()
+
+    async def notify(self) -> None:
+        """Say what the bot says by itself."""
+        await self.herald.run_once()
 
     async def show_status(self) -> None:
         for edit in await self.courier.board.due(set()):

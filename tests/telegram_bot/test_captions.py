@@ -7,6 +7,8 @@ import pytest
 from generations.models import Generation
 from telegram_bot.captions import characters, shorten, utf16_length
 from telegram_bot.delivery.parcel import caption
+from tests.telegram_bot.conftest import ALICE, BOB, Finish, House
+from tests.telegram_bot.pressing import press
 
 FAMILY = "👨‍👩‍👧‍👦"
 FLAG = "🇩🇪"
@@ -55,3 +57,49 @@ def test_a_short_caption_shows_everything() -> None:
         "a_b *c* <d>\n\nSeed 7 · 64×64 · draft, 4 steps · made in 3.2 s\n"
         "The model reads 77 tokens; it did not see: elephant"
     )
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+async def test_what_the_model_could_not_read_is_said_below_the_video(house: House, render: Finish) -> None:
+    await house.say("a cat and a great many other animals, the last of them an elephant --seed 7")
+    await render(ignored_text="an elephant")
+    await house.deliver()
+    [message] = house.telegram.bot_messages(ALICE)
+    assert (message.kind, message.text.splitlines()[0]) == (
+        "video",
+        "a cat and a great many other animals, the last of them an elephant",
+    )
+    assert message.text.splitlines()[2].startswith("Seed 7 · ")
+    assert message.text.splitlines()[3] == "The model reads 77 tokens; it did not see: an elephant"
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+async def test_the_licence_is_told_once_per_person_and_model(house: House, render: Finish) -> None:
+    async def caption_of(model: str, licence: str = "CC-BY", chat_id: int = ALICE) -> str:
+        await house.say("a cat", chat_id)
+        await render(model_name=model, model_licence=licence)
+        await house.deliver()
+        return house.telegram.bot_messages(chat_id)[-1].text
+
+    told = [
+        await caption_of("one"),
+        await caption_of("one"),
+        await caption_of("two"),
+        await caption_of("two"),
+        await caption_of("two", "MIT"),
+        await caption_of("two", "MIT", BOB),
+    ]
+    assert [text.partition(" · made in 12 s")[2] for text in told] == [
+        "\nMade with one. Its licence: CC-BY.",
+        " · one",
+        "\nMade with two. Its licence: CC-BY.",
+        " · two",
+        "\nMade with two. Its licence: MIT.",
+        "\nMade with two. Its licence: MIT.",
+    ]
+    # Shown again from the history it is not news.
+    list_of_videos = (await house.say("/history"))[-1]
+    await press(house, list_of_videos, list_of_videos.buttons[0][0]["text"])
+    assert house.telegram.bot_messages(ALICE)[-1].text.endswith(" · two")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.conf import LazySettings
 
-from telegram_bot.checks import api_address, bot_token, webhook_secret, webhook_url
+from telegram_bot.checks import api_address, bot_token, translator, webhook_secret, webhook_url
 
 
 @pytest.mark.parametrize("token", ["nonsense", "123456:", "123 456:AAEabcdefghijk", "123456:AAE\nabcdefgh", ":AAEabc"])
@@ -73,3 +73,18 @@ def test_an_address_to_which_telegram_would_not_or_must_not_post_is_named(
 ) -> None:
     settings.WEBHOOK_URL = url
     assert [problem.id for problem in webhook_url()] == ids
+
+
+@pytest.mark.parametrize(
+    ("path", "ids"),
+    [
+        ("", []),
+        ("tests.translators.good", []),
+        ("tests.translators.missing", ["telegram_bot.E004"]),
+        ("tests.translators.asked", ["telegram_bot.E004"]),
+        ("nonsense", ["telegram_bot.E004"]),
+    ],
+)
+def test_a_translator_that_is_not_there_is_named_at_start(settings: LazySettings, path: str, ids: list[str]) -> None:
+    settings.TRANSLATOR = path
+    assert [error.id for error in translator()] == ids

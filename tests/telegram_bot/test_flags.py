@@ -13,7 +13,7 @@ from tests.telegram_bot.conftest import ALICE, GROUP, Finish, House, base, jobs,
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 ALL = "--seed 7 --ar 16:9 --frames 24 --steps 30 --no text, watermark --preset balanced --guidance 12 --fps 12"
-FLAGS = "--seed, --ar, --size, --frames, --seconds, --fps, --steps, --guidance, --no or --preset"
+FLAGS = "--seed, --ar, --size, --frames, --seconds, --fps, --steps, --guidance, --no, --preset or --style"
 
 
 @pytest.fixture(autouse=True)
@@ -121,6 +121,7 @@ async def test_people_may_choose_only_what_the_policy_offers(house: House) -> No
 async def test_several_results_arrive_as_several_videos(house: House, render: Finish) -> None:
     [status] = await house.say("a red car --seed 7 x3")
     assert status.text.startswith("Queued, 1 of 3")
+    assert status.text.endswith("\n\nThis is the first of 3 videos; the others come as messages of their own.")
     for row in await jobs():
         await render(row)
     await house.deliver()
@@ -133,7 +134,8 @@ async def test_what_does_not_fit_of_several_is_told_at_once_and_with_the_video(h
     await set_policy(daily_limit=2)
     [status] = await house.say("a red car x4")
     told = "2 of the 4 videos are accepted. You have used your 2 videos of today: 0 of 2 left."
-    assert status.text == f"Queued, 1 of 2\n\n{told}"
+    of_two = "This is the first of 2 videos; the others come as messages of their own."
+    assert status.text == f"Queued, 1 of 2\n\n{told}\n\n{of_two}"
     await house.show_status()
     assert house.telegram.bot_messages(ALICE) == [status], "nothing has changed"
     first, second = await jobs()
@@ -163,6 +165,7 @@ async def test_flags_work_in_a_group_and_behind_a_command(house: House) -> None:
     ],
 )
 async def test_odd_prompts_keep_their_characters(house: House, text: str) -> None:
+    await set_policy(language_note=False)
     await house.inject(base(text=text))
     [row] = await jobs()
     assert (row.prompt, row.seed) == (text.removesuffix(" --seed 7"), 7)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from telegram.ext import filters
 
 from telegram_bot import texts
+from telegram_bot.addressing import SERVICE_FIELDS
 from tests.telegram_bot.conftest import ALICE, GROUP, House, base, job, jobs, updates
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -77,27 +79,104 @@ async def test_a_caption_is_a_prompt(house: House) -> None:
     assert (await job()).prompt == "a cat"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"new_chat_members": [{"id": 5, "is_bot": False, "first_name": "N"}]},
-        {"pinned_message": {"message_id": 1, "date": 0, "chat": {"id": ALICE, "type": "private"}}},
-        {"delete_chat_photo": True},
-        {"message_auto_delete_timer_changed": {"message_auto_delete_time": 86400}},
-        {"write_access_allowed": {}},
-    ],
-    ids=lambda content: next(iter(content)),
-)
-async def test_a_service_message_gets_no_answer(house: House, content: dict[str, Any]) -> None:
-    assert await house.inject(base(**content)) == []
+PERSON = {"id": 5, "is_bot": False, "first_name": "N"}
+OLD_MESSAGE = {"message_id": 1, "date": 0, "chat": {"id": ALICE, "type": "private"}}
+OPTION = {"option_persistent_id": "1", "option_text": "x"}
+GIFT = {"gift": {"id": "1", "sticker": STICKER, "star_count": 1}}
+COLORS = {"center_color": 0, "edge_color": 0, "symbol_color": 0, "text_color": 0}
+PART_OF_GIFT = {"name": "x", "sticker": STICKER, "rarity_per_mille": 1}
+UNIQUE_GIFT = {
+    "origin": "upgrade",
+    "gift": {
+        "gift_id": "1",
+        "base_name": "x",
+        "name": "x",
+        "number": 1,
+        "model": PART_OF_GIFT,
+        "symbol": PART_OF_GIFT,
+        "backdrop": {"name": "x", "colors": COLORS, "rarity_per_mille": 1},
+    },
+}
+PAYMENT = {"currency": "XTR", "total_amount": 1, "invoice_payload": "x", "telegram_payment_charge_id": "x"}
+# By the names of PTB's filters.
+SERVICE_MESSAGES: dict[str, dict[str, Any]] = {
+    "CHAT_BACKGROUND_SET": {"chat_background_set": {"type": {"type": "chat_theme", "theme_name": "x"}}},
+    "CHAT_CREATED": {"group_chat_created": True},
+    "CHAT_OWNER_CHANGED": {"chat_owner_changed": {"new_owner": PERSON}},
+    "CHAT_OWNER_LEFT": {"chat_owner_left": {"new_owner": PERSON}},
+    "CHAT_SHARED": {"chat_shared": {"request_id": 1, "chat_id": -1}},
+    "CHECKLIST_TASKS_ADDED": {"checklist_tasks_added": {"tasks": [{"id": 1, "text": "x"}]}},
+    "CHECKLIST_TASKS_DONE": {"checklist_tasks_done": {"marked_as_done_task_ids": [1]}},
+    "CONNECTED_WEBSITE": {"connected_website": "example.org"},
+    "DIRECT_MESSAGE_PRICE_CHANGED": {"direct_message_price_changed": {"are_direct_messages_enabled": True}},
+    "DELETE_CHAT_PHOTO": {"delete_chat_photo": True},
+    "FORUM_TOPIC_CLOSED": {"forum_topic_closed": {}},
+    "FORUM_TOPIC_CREATED": {"forum_topic_created": {"name": "x", "icon_color": 1}},
+    "FORUM_TOPIC_EDITED": {"forum_topic_edited": {"name": "x"}},
+    "FORUM_TOPIC_REOPENED": {"forum_topic_reopened": {}},
+    "GENERAL_FORUM_TOPIC_HIDDEN": {"general_forum_topic_hidden": {}},
+    "GENERAL_FORUM_TOPIC_UNHIDDEN": {"general_forum_topic_unhidden": {}},
+    "GIFT": {"gift": GIFT},
+    "GIFT_UPGRADE_SENT": {"gift_upgrade_sent": GIFT},
+    "GIVEAWAY_CREATED": {"giveaway_created": {}},
+    "GIVEAWAY_COMPLETED": {"giveaway_completed": {"winner_count": 1}},
+    "LEFT_CHAT_MEMBER": {"left_chat_member": PERSON},
+    "MANAGED_BOT_CREATED": {"managed_bot_created": {"bot": PERSON}},
+    "MESSAGE_AUTO_DELETE_TIMER_CHANGED": {"message_auto_delete_timer_changed": {"message_auto_delete_time": 86400}},
+    "MIGRATE": {"migrate_from_chat_id": -5},
+    "NEW_CHAT_MEMBERS": {"new_chat_members": [PERSON]},
+    "NEW_CHAT_PHOTO": {"new_chat_photo": PHOTO},
+    "NEW_CHAT_TITLE": {"new_chat_title": "a cat"},
+    "PAID_MESSAGE_PRICE_CHANGED": {"paid_message_price_changed": {"paid_message_star_count": 1}},
+    "PINNED_MESSAGE": {"pinned_message": OLD_MESSAGE},
+    "POLL_OPTION_ADDED": {"poll_option_added": OPTION},
+    "POLL_OPTION_DELETED": {"poll_option_deleted": OPTION},
+    "PROXIMITY_ALERT_TRIGGERED": {"proximity_alert_triggered": {"traveler": PERSON, "watcher": PERSON, "distance": 1}},
+    "REFUNDED_PAYMENT": {"refunded_payment": PAYMENT},
+    "SUGGESTED_POST_APPROVAL_FAILED": {"suggested_post_approval_failed": {"price": {"currency": "XTR", "amount": 1}}},
+    "SUGGESTED_POST_APPROVED": {"suggested_post_approved": {"send_date": 1764000000}},
+    "SUGGESTED_POST_DECLINED": {"suggested_post_declined": {}},
+    "SUGGESTED_POST_PAID": {"suggested_post_paid": {"currency": "XTR"}},
+    "SUGGESTED_POST_REFUNDED": {"suggested_post_refunded": {"reason": "post_deleted"}},
+    "UNIQUE_GIFT": {"unique_gift": UNIQUE_GIFT},
+    "USERS_SHARED": {"users_shared": {"request_id": 1, "users": [{"user_id": 5}]}},
+    "VIDEO_CHAT_ENDED": {"video_chat_ended": {"duration": 1}},
+    "VIDEO_CHAT_SCHEDULED": {"video_chat_scheduled": {"start_date": 1764000000}},
+    "VIDEO_CHAT_STARTED": {"video_chat_started": {}},
+    "VIDEO_CHAT_PARTICIPANTS_INVITED": {"video_chat_participants_invited": {"users": [PERSON]}},
+    "WEB_APP_DATA": {"web_app_data": {"data": "a cat", "button_text": "x"}},
+    "WRITE_ACCESS_ALLOWED": {"write_access_allowed": {}},
+}
+
+
+async def test_a_service_message_gets_no_answer(house: House) -> None:
+    for number, content in enumerate(SERVICE_MESSAGES.values(), 1):
+        house.telegram.inject(base(number, **content))
+    await house.receive()
+    assert house.telegram.bot_messages(ALICE) == []
+    assert await jobs() == []
     assert await errors() == []
 
 
-async def test_an_edit_makes_no_second_job_and_no_noise(house: House) -> None:
+async def test_a_service_message_that_cannot_be_read_gets_none_either(house: House) -> None:
+    for number, content in enumerate(SERVICE_MESSAGES.values(), 1):
+        house.telegram.inject(base(number, **{field: {"of": "later"} for field in content}, poll={"id": 1}))
+    await house.receive()
+    assert house.telegram.bot_messages(ALICE) == []
+    assert await jobs() == []
+
+
+def test_every_service_message_that_the_library_knows_is_tried() -> None:
+    known = {name for name in vars(filters.StatusUpdate) if name.isupper() and not name.startswith("_")}
+    assert known - {"ALL"} == set(SERVICE_MESSAGES)
+    assert {field for content in SERVICE_MESSAGES.values() for field in content} <= SERVICE_FIELDS
+
+
+async def test_an_edit_makes_no_second_job(house: House) -> None:
     await house.inject(base(1, text="a cat"))
-    edited = base(2, text="a dog", edit_date=1764000009)
+    edited = base(2, message_id=10_001, text="a dog", edit_date=1764000009)
     messages = await house.inject({"update_id": 2, "edited_message": edited["message"]})
-    assert [message.text for message in messages] == ["Queued, 1 of 1"]
+    assert [message.text for message in messages] == ["Queued, 1 of 1", texts.edited_in_time()]
     assert (await job()).prompt == "a cat"
     assert await errors() == []
 

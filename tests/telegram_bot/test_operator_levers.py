@@ -19,15 +19,25 @@ Post = Callable[..., Any]
 ROW = "admin:generations_generation"
 POLICY = {
     "greeting": "Hi!",
+    "access": "open",
+    "terms": "",
     "review": "auto",
     "default_preset": "exact",
     "presets": ["exact", "balanced"],
     "daily_limit": 50,
     "waiting_limit": 5,
     "queue_limit": 200,
+    "groups_enabled": "on",
+    "group_daily_limit": 0,
+    "language_note": "on",
     "max_frames": 0,
     "max_steps": 0,
     "max_pixels": 0,
+    "quiet_from": "",
+    "quiet_until": "",
+    "reactions": "",
+    "pause_notice": "",
+    "operators_chat_id": "",
 }
 
 

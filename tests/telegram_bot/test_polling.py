@@ -58,7 +58,7 @@ async def test_updates_are_stored_and_then_confirmed(house: House) -> None:
     calls = house.telegram.calls("getUpdates")
     assert "offset" not in calls[0].params
     assert int(calls[1].params["offset"]) == (await updates())[0].update_id + 1
-    assert calls[0].params["allowed_updates"] == ["message", "callback_query"]
+    assert calls[0].params["allowed_updates"] == ["message", "edited_message", "callback_query", "my_chat_member"]
 
 
 async def test_another_poller_is_reported_once_and_sat_out(house: House, log: pytest.LogCaptureFixture) -> None:

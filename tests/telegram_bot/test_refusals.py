@@ -55,7 +55,7 @@ async def test_a_full_queue(house: House) -> None:
     await set_policy(queue_limit=1)
     await house.say("one")
     [refusal] = await house.say("two", 1002)
-    assert refusal.text == "The queue is full: 1 prompts wait already. Please try again in a few minutes."
+    assert refusal.text == "The queue is full: 1 prompt waits already. Please try again in a few minutes."
 
 
 async def test_a_full_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +68,17 @@ async def test_a_banned_person_reads_the_reason(house: House) -> None:
     await sync_to_async(Requester.objects.create)(user_id=ALICE, banned_at=timezone.now(), ban_reason="Spam.")
     [refusal] = await house.say("one")
     assert refusal.text == "You may not use this bot. Spam."
+
+
+async def test_the_reason_of_a_ban_is_told_once_a_day(house: House) -> None:
+    await sync_to_async(Requester.objects.create)(user_id=ALICE, banned_at=timezone.now(), ban_reason="Spam.")
+    for _ in range(2):
+        answers = await house.say("one")
+    assert [answer.text for answer in answers] == ["You may not use this bot. Spam.", "You may not use this bot."]
+    await sync_to_async(Requester.objects.update)(told_why_at=timezone.now() - timedelta(hours=25))
+    # A day later, and not in the notice of a minute ago.
+    house.restart()
+    assert (await house.say("one"))[-1].text == "You may not use this bot. Spam."
 
 
 async def test_a_model_that_cannot_be_read_is_said_so(house: House, settings: LazySettings, tmp_path: object) -> None:

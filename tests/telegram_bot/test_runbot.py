@@ -25,11 +25,11 @@ from django.utils import timezone
 from generations import tasks
 from generations.machine import free_port
 from generations.models import Delivery
-from telegram_bot import inbox, lease, polling, process, subscription
-from telegram_bot.models import PollingLease, ReceivedUpdate
+from telegram_bot import bulletins, conditions, inbox, lease, polling, process, subscription
+from telegram_bot.models import Alert, PollingLease, ReceivedUpdate
 from telegram_bot.simulator import Simulator
 from tests.installation import ROOT, Installation
-from tests.telegram_bot.conftest import ALICE, BOB, Finish, base, change, job, jobs
+from tests.telegram_bot.conftest import ALICE, BOB, Finish, base, change, job, jobs, set_policy
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -73,7 +73,7 @@ async def test_a_prompt_becomes_a_video(telegram: Simulator, bot: Callable[[], A
         telegram.say(ALICE, "/start")
         await until(lambda: len(telegram.bot_messages(ALICE)) == 2)
     await task
-    assert [call.params["commands"][0]["command"] for call in telegram.calls("setMyCommands")] == ["start"]
+    assert telegram.calls("setMyCommands")[0].params["commands"][0]["command"] == "start"
     assert (await job()).delivery == Delivery.DELIVERED
     assert (await sync_to_async(PollingLease.objects.get)()).owner == "", "free for the next"
 
@@ -117,6 +117,17 @@ async def test_a_refused_token_ends_the_start_and_is_not_shown(
     assert await health() == "token_refused"
 
 
+async def test_the_bot_looks_whether_anything_is_wrong_and_tells_operators(
+    telegram: Simulator, bot: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = conditions.Finding("none", lasting=timedelta(0))
+    monkeypatch.setattr(conditions, "look", lambda: {"worker": finding})
+    await set_policy(operators_chat_id=ALICE)
+    async with bot():
+        await until(lambda: telegram.bot_messages(ALICE))
+    assert [message.text for message in telegram.bot_messages(ALICE)] == ["⚠️ No worker runs."]
+
+
 async def health() -> str:
     return await sync_to_async(lease.problem)()
 
@@ -133,6 +144,8 @@ async def test_a_token_revoked_while_running_ends_it_and_keeps_the_jobs(
             await asyncio.wait_for(task, 10)
     assert not (await job()).is_finished
     assert await health() == "token_refused"
+    alert = await sync_to_async(Alert.objects.get)(kind="bot")
+    assert (alert.state, alert.told_at is not None) == ("token_refused", True), "not to be told before it is over"
     telegram.clear_faults()
     async with bot():
         await until(lambda: telegram.calls("getUpdates"))
@@ -245,6 +258,16 @@ def site(live_server: Any, settings: LazySettings) -> str:
     return settings.WEBHOOK_URL
 
 
+async def test_what_is_said_uninvited_is_said_by_the_running_bot_whose_name_is_known(
+    telegram: Simulator, bot: Callable[[], Any]
+) -> None:
+    async with bot():
+        await sync_to_async(bulletins.tell)("access:1", ALICE, "You have access.")
+        await until(lambda: telegram.bot_messages(ALICE))
+    assert [message.text for message in telegram.bot_messages(ALICE)] == ["You have access."]
+    assert await sync_to_async(lease.username)() == "simulator_bot"
+
+
 async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
     telegram: Simulator, site: str, bot: Callable[[], Any], render: Finish
 ) -> None:
@@ -256,7 +279,7 @@ async def test_by_webhook_a_prompt_becomes_a_video_and_nothing_is_polled(
         await render()
         await until(lambda: telegram.bot_messages(ALICE)[0].video)
     [call] = telegram.calls("setWebhook")
-    assert call.params["allowed_updates"] == ["message", "callback_query"]
+    assert call.params["allowed_updates"] == ["message", "edited_message", "callback_query", "my_chat_member"]
     assert call.params["drop_pending_updates"] == "false"
     assert telegram.calls("getUpdates") == []
     assert (await job()).delivery == Delivery.DELIVERED

@@ -12,7 +12,9 @@ from tests.telegram_bot.pressing import labels, last, press
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 INTRODUCTION = "Your settings. They count for every prompt that does not say otherwise itself.\n\n"
-DEFAULTS = "Preset: exact (default)\nShape: 1:1 (default)\nLength: 2 s (default)"
+LOUD = "\nResults: may ring (default)"
+DEFAULTS = "Preset: exact (default)\nShape: 1:1 (default)\nLength: 2 s (default)" + LOUD
+SOUND = ["✓ may ring", "always silent"]
 SHAPES = [["✓ 1:1", "16:9", "9:16", "4:3"], ["3:4", "3:2", "2:3", "21:9"]]
 
 
@@ -29,6 +31,7 @@ async def test_the_menu_shows_what_is_set_and_what_may_be(house: House) -> None:
         ["✓ exact", "balanced", "fast", "draft"],
         *SHAPES,
         ["1 s", "✓ 2 s", "3 s", "4 s"],
+        SOUND,
     ]
 
 
@@ -37,12 +40,13 @@ async def test_what_is_pressed_counts_for_the_next_prompts_until_all_is_as_defau
     for button in ("draft", "16:9", "3 s"):
         assert await press(house, menu, button) == "Saved."
     menu = last(house)
-    assert menu.text == INTRODUCTION + "Preset: draft\nShape: 16:9\nLength: 3 s"
+    assert menu.text == INTRODUCTION + "Preset: draft\nShape: 16:9\nLength: 3 s" + LOUD
     assert labels(menu) == [
         ["exact", "balanced", "fast", "✓ draft"],
         ["1:1", "✓ 16:9", "9:16", "4:3"],
         SHAPES[1],
         ["1 s", "2 s", "✓ 3 s", "4 s"],
+        SOUND,
         ["All as default"],
     ]
     await house.say("a red car")
@@ -71,14 +75,14 @@ async def test_settings_survive_a_restart_and_an_old_menu_still_works(house: Hou
     house.restart()
     assert await press(house, menu, "16:9") == "Saved."
     again = (await house.say("/settings"))[-1]
-    assert again.text == INTRODUCTION + "Preset: draft\nShape: 16:9\nLength: 2 s (default)"
+    assert again.text == INTRODUCTION + "Preset: draft\nShape: 16:9\nLength: 2 s (default)" + LOUD
 
 
 async def test_pressed_twice_it_is_set_once(house: House) -> None:
     [menu] = await house.say("/settings")
     assert await press(house, menu, "draft", times=2) == "Saved."
     [menu] = house.telegram.bot_messages(ALICE)
-    assert menu.text == INTRODUCTION + "Preset: draft\nShape: 1:1 (default)\nLength: 2 s (default)"
+    assert menu.text == INTRODUCTION + "Preset: draft\nShape: 1:1 (default)\nLength: 2 s (default)" + LOUD
 
 
 async def test_nobody_sets_anything_for_another(house: House) -> None:
@@ -104,25 +108,25 @@ async def test_what_the_policy_took_away_is_the_default_again_and_the_menu_shows
 
     assert await press(house, old, "balanced") == "That is not on offer any more."
     menu = house.telegram.bot_messages(ALICE)[0]
-    assert menu.text == INTRODUCTION + "Preset: exact (default)\nShape: 16:9\nLength: 2 s (default)"
+    assert menu.text == INTRODUCTION + "Preset: exact (default)\nShape: 16:9\nLength: 2 s (default)" + LOUD
     assert labels(menu) == [
         ["✓ exact", "fast"],
         ["1:1", "✓ 16:9", "9:16", "4:3"],
         SHAPES[1],
         ["1 s", "✓ 2 s"],
+        SOUND,
         ["All as default"],
     ]
 
 
-async def test_a_model_of_one_size_and_length_offers_presets_only(house: House, settings: LazySettings) -> None:
+async def test_a_model_of_one_size_and_length_offers_what_is_left(house: House, settings: LazySettings) -> None:
     settings.MODEL = str(DEMO_MODEL)
     [menu] = await house.say("/settings")
     assert menu.text == INTRODUCTION + DEFAULTS
-    assert labels(menu) == [["✓ exact", "balanced", "fast", "draft"]]
+    assert labels(menu) == [["✓ exact", "balanced", "fast", "draft"], SOUND]
     await set_policy(presets=["exact"])
     menu = (await house.say("/settings"))[-1]
-    assert menu.text == "There is nothing to choose from with this model.\n\n" + DEFAULTS
-    assert menu.buttons == []
+    assert labels(menu) == [SOUND]
 
 
 async def test_a_model_that_cannot_be_read_is_said_so(house: House, settings: LazySettings, tmp_path: object) -> None:

@@ -9,14 +9,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
 from django.utils import timezone
 
-from generations import flags, prompts
+from generations import flags, prompts, styles
 from generations.engine import load_engine
 from generations.engine.base import EXACT, CheckpointError, EngineError, VideoSpec, render_one
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.engine.presets import PRESETS
 from generations.engine.video import write_video
+from generations.models import Generation
 from generations.served import served_model
 from generations.services import random_seed
 
@@ -36,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--preset", metavar="NAME", help=f"{', '.join(PRESETS)} (with TURBO_LORA only); default: exact"
         )
+        parser.add_argument("--style", metavar="NAME", help="one of the operators' styles, also one not on offer")
         parser.add_argument("--out", type=Path, metavar="FILE", help="default: a new name in this folder")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -94,9 +97,19 @@ def spec_from(options: dict[str, Any], card: ModelCard) -> VideoSpec:
     seed = random_seed() if options["seed"] is None else number(options["seed"], int)
     try:
         # What is no number stays text, and the card refuses it with the legal range.
-        return card.spec(prompt, **{"seed": seed, **changes, **flags.values(flags.single(typed), card)})
+        spec = card.spec(prompt, **{"seed": seed, **changes, **flags.values(flags.single(typed), card)})
     except InvalidSpec as error:
         raise flags.as_typed(error, typed) from error
+    name = typed.get("style", options["style"])
+    return spec if name is None else styled(spec, name)
+
+
+def styled(spec: VideoSpec, name: str) -> VideoSpec:
+    try:
+        styling = styles.styling(name, styles.existing())
+    except DatabaseError as error:
+        raise CommandError(f"Styles are kept in the database, which cannot be read: {error}") from error
+    return Generation(**vars(spec), **vars(styling)).spec()
 
 
 def number(text: object, kind: Callable[[Any], float]) -> object:

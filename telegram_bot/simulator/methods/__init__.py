@@ -8,14 +8,14 @@ from typing import Any
 from ..errors import ApiError
 from ..params import Params
 from ..world import World
-from . import account, chatting, editing, sending
+from . import account, chatting, editing, inline, sending
 
 Method = Callable[[World, Params], Any]
 
 # getUpdates waits and therefore lives in polling.py.
 METHODS: dict[str, Method] = {
     name.lower(): method
-    for group in (account.METHODS, sending.METHODS, editing.METHODS, chatting.METHODS)
+    for group in (account.METHODS, sending.METHODS, editing.METHODS, chatting.METHODS, inline.METHODS)
     for name, method in group.items()
 }
 

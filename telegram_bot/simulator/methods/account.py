@@ -16,7 +16,7 @@ def get_me(world: World, params: Params) -> Json:
     return world.bot | {
         "can_join_groups": True,
         "can_read_all_group_messages": True,
-        "supports_inline_queries": False,
+        "supports_inline_queries": world.inline_mode,
         "can_connect_to_business": False,
         "has_main_web_app": False,
     }

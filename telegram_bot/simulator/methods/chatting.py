@@ -99,7 +99,38 @@ def get_chat_member(world: World, params: Params) -> Json:
         return {"status": "kicked" if chat.forbidden else "member", "user": world.bot}
     if user_id not in world.users:
         raise bad_request("PARTICIPANT_ID_INVALID")
+    if user_id in chat.admins:
+        return _administrator(world, user_id)
     return {"status": "member", "user": world.users[user_id]}
+
+
+def get_chat_administrators(world: World, params: Params) -> list[Json]:
+    """getChatAdministrators"""
+    chat = target(world, params)
+    if chat.type == "private":
+        raise bad_request("there are no administrators in the private chat")
+    return [_administrator(world, user_id) for user_id in sorted(chat.admins)]
+
+
+def _administrator(world: World, user_id: int) -> Json:
+    rights = dict.fromkeys(
+        (
+            "can_be_edited",
+            "is_anonymous",
+            "can_manage_chat",
+            "can_delete_messages",
+            "can_manage_video_chats",
+            "can_restrict_members",
+            "can_promote_members",
+            "can_change_info",
+            "can_invite_users",
+            "can_post_stories",
+            "can_edit_stories",
+            "can_delete_stories",
+        ),
+        True,
+    )
+    return {"status": "administrator", "user": world.users[user_id], **rights}
 
 
 METHODS = {
@@ -110,4 +141,5 @@ METHODS = {
     "setMessageReaction": set_message_reaction,
     "getChat": get_chat,
     "getChatMember": get_chat_member,
+    "getChatAdministrators": get_chat_administrators,
 }

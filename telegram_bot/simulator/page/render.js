@@ -146,6 +146,17 @@ function keyboardNode(message, actions) {
   return keyboard;
 }
 
+// Whoever uses the keyboard of a computer stays on the button that was pressed.
+function updateKeyboard(old, data, actions) {
+  const rows = JSON.stringify(data.reply_markup?.inline_keyboard || []);
+  if (old.dataset.rows === rows) return;
+  const place = [...old.querySelectorAll('button')].indexOf(document.activeElement);
+  const keyboard = keyboardNode(data, actions);
+  keyboard.dataset.rows = rows;
+  old.replaceWith(keyboard);
+  keyboard.querySelectorAll('button')[place]?.focus();
+}
+
 export function createMessage() {
   const row = element('li', 'row');
   const bubble = element('article', 'bubble');
@@ -197,5 +208,5 @@ export function updateMessage(row, entry, actions) {
   find('time').textContent = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
   find('.reactions').textContent = entry.reactions.map((reaction) => reaction.emoji).join(' ');
   find('.answer').onclick = () => actions.answer(data);
-  find('.keyboard').replaceWith(keyboardNode(data, actions));
+  updateKeyboard(find('.keyboard'), data, actions);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ FORM = "/admin/generations/policy/1/change/"
 def values(**changes: Any) -> dict[str, Any]:
     shown = {
         "greeting": "Hi!",
+        "access": "open",
+        "terms": "",
         "review": "auto",
         "default_preset": "exact",
         "presets": list(ModelCard().presets),
@@ -30,6 +33,14 @@ def values(**changes: Any) -> dict[str, Any]:
         "max_frames": 0,
         "max_steps": 0,
         "max_pixels": 0,
+        "groups_enabled": "on",
+        "group_daily_limit": 0,
+        "language_note": "on",
+        "quiet_from": "",
+        "quiet_until": "",
+        "reactions": "",
+        "pause_notice": "",
+        "operators_chat_id": "",
     }
     return shown | changes
 
@@ -73,7 +84,7 @@ def test_the_next_prompt_is_rendered_with_the_new_default_preset(page: Client) -
 
 def test_people_may_choose_only_what_is_on_offer(page: Client) -> None:
     everything = page.get(FORM).content.decode()
-    assert everything.count('name="presets"') == everything.count("checked", everything.index('name="presets"')) > 1
+    assert everything.count('name="presets"') == len(re.findall('name="presets"[^>]* checked', everything)) > 1
     page.post(FORM, values(presets=["exact", "draft"]))
     assert ask(1, preset="draft").preset == "draft"
     with pytest.raises(InvalidSpec, match=r"^preset must be exact or draft, not balanced\.$"):
