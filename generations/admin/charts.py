@@ -51,9 +51,7 @@ def stacked_bars(key: str, title: str, kinds: Sequence[str], bars: Sequence[Bar]
             HEIGHT - 2,
             bar.label,
         )
-        columns.append(
-            format_html("<g><title>{}</title>{}{}</g>", told(bar, kinds), SafeString("").join(pieces), label)
-        )
+        columns.append(format_html("<g><title>{}</title>{}{}</g>", told(bar, kinds), together(pieces), label))
     described = format_html(
         '<title id="{0}-title">{1}</title><desc id="{0}-desc">{2}</desc>',
         key,
@@ -62,7 +60,7 @@ def stacked_bars(key: str, title: str, kinds: Sequence[str], bars: Sequence[Bar]
     )
     picture = format_html(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-title {}-desc">{}{}{}</svg>',
-        *(WIDTH, HEIGHT, key, key, described, lines, SafeString("").join(columns)),
+        *(WIDTH, HEIGHT, key, key, described, lines, together(columns)),
     )
     return format_html("{}{}", picture, table(title, kinds, bars))
 
@@ -79,6 +77,10 @@ def table(title: str, kinds: Sequence[str], bars: Sequence[Bar]) -> SafeString:
         "<td></td>{}</tr></thead><tbody>{}</tbody></table></details>",
         *(kinds[0], title, heads, rows),
     )
+
+
+def together(pieces: Sequence[SafeString]) -> SafeString:
+    return format_html_join("", "{}", ((piece,) for piece in pieces))
 
 
 def told(bar: Bar, kinds: Sequence[str]) -> str:

@@ -47,7 +47,10 @@ class FieldFilter(SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
         value = self.value()
-        return queryset if value is None else queryset.filter(**{self.field: value.replace("\0", "")})
+        if value is None:
+            return queryset
+        # PostgreSQL takes no NUL.
+        return queryset.none() if "\0" in value else queryset.filter(**{self.field: value})
 
     def newest(self, rows: QuerySet[Generation]) -> list[str]:
         """Values of the newest rows, the most frequent first."""

@@ -225,4 +225,4 @@ def test_every_page_fits_a_phone_and_is_readable_by_everybody(
         complaints.clear()
         if theme == "dark" and address == GENERATIONS:
             picture(request, page, "admin_phone")
-    assert wrong == []
+    assert wrong == [], "\n".join(wrong)

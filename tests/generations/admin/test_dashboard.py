@@ -38,7 +38,7 @@ def ended(prompt: Make) -> Make:
 
     def make(ago: float, *, waited: float = 10, rendered: float | None = 20, **changes: Any) -> Generation:
         at = timezone.now() - timedelta(seconds=ago)
-        row = prompt(status=Status.SUCCEEDED, finished_at=at, render_seconds=rendered, **changes)
+        row = prompt(**{"status": Status.SUCCEEDED, "finished_at": at, "render_seconds": rendered, **changes})
         started = at - timedelta(seconds=rendered or 0)
         created = started - timedelta(seconds=waited)
         Generation.objects.filter(pk=row.pk).update(started_at=started, created_at=created)
@@ -146,7 +146,7 @@ def test_a_chart_says_its_numbers_to_whoever_does_not_see_it() -> None:
     svg = stacked_bars("hours", "Videos <b>", ("made", "failed"), [Bar("10:00", (3, 1), "10"), Bar("11:00", (0, 0))])
     assert '<title id="hours-title">Videos &lt;b&gt;</title><desc id="hours-desc">10:00: 3 made, 1 failed</desc>' in svg
     assert '<th scope="row">10:00</th><td>3</td><td>1</td>' in svg
-    made, failed = re.findall(r'<rect class="bar-(?:made|failed)" [^>]*y="([\d.]+)"[^>]*height="([\d.]+)"', svg)
+    made, failed = re.findall(r'<rect class="bar-(?:made|failed)" [^>]* y="([\d.]+)"[^>]*height="([\d.]+)"', svg)
     # The failed one stands on those that were made.
     assert float(failed[0]) + float(failed[1]) == pytest.approx(float(made[0]), abs=0.2)
     assert "style=" not in svg
