@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench screenshots clean
+.PHONY: help demo run test lint messages bench screenshots clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +19,7 @@ help:
 	@echo "make demo   one prompt through chat, bot, queue and worker, and back as a video"
 	@echo "make run    the whole system with a chat page in the browser; Ctrl-C stops it"
 	@echo "make test   the tests"
-	@echo "make lint   ruff and mypy"
+	@echo "make lint   ruff, mypy, and whether all texts of the chat are translated"
 	@echo "make bench  how long things take here, beside ModelScope's classes and diffusers'; 40 minutes, 20 GB of disk"
 
 demo: $(VENV)/installed
@@ -36,6 +36,11 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.catalogues
+
+# Takes new texts of the chat into the catalogues, and compiles them: docs/translations.md.
+messages: $(VENV)/installed-dev
+	$(BIN)/python -m tests.catalogues update $(LOCALES)
 
 # diffusers, one of the baselines, is a package of the developers. BENCH_ARGS=--skip-done goes on where a run was stopped.
 bench: $(VENV)/installed-dev

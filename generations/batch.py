@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.utils.translation import gettext_noop
 
 from generations.engine.base import Engine, EngineError, Outcome, RenderCancelled
 from generations.models import Generation
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 # Seconds. What people send in one moment does not arrive in one moment.
 WINDOW = 0.1
 
-PUT_BACK = "This video could not be made together with others."
+PUT_BACK = gettext_noop("This video could not be made together with others.")
 
 
 def claim(owner: str, maker: Engine) -> list[Generation]:

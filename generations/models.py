@@ -30,6 +30,7 @@ from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from generations import fair_order
 from generations.engine.base import EXACT, VideoSpec
@@ -55,7 +56,9 @@ BATCH_KEY = ("frames", "width", "height", "steps", "preset")
 # What a row says of its video while it has none.
 NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
 
-DEFAULT_GREETING = "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
+DEFAULT_GREETING = gettext_noop(
+    "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
+)
 
 
 def host_of(owner: str) -> str:
@@ -70,6 +73,8 @@ class Requester(models.Model):
     display_name = models.CharField(max_length=256, blank=True)
     username = models.CharField(max_length=64, blank=True)
     language_code = models.CharField(max_length=16, blank=True)
+    # In which this person wants to be answered, chosen with /language; empty: as their Telegram is.
+    language = models.CharField(max_length=16, blank=True, editable=False)
     banned_at = models.DateTimeField(null=True, blank=True)
     ban_reason = models.CharField(max_length=200, blank=True)
     # Since when this person may submit; counts while the policy lets in only some. See limits.admitted.
@@ -688,7 +693,7 @@ class Generation(models.Model):
                 event="failed",
                 actor="sweep",
                 detail=f"{deaths} workers died on it",
-                public_error="The video could not be made: rendering it stopped the machine twice.",
+                public_error=gettext_noop("The video could not be made: rendering it stopped the machine twice."),
                 worker_deaths=deaths,
                 **NO_FILE,
             )

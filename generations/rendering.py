@@ -23,6 +23,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from rq.timeouts import JobTimeoutException
 
 from generations import batch, tasks
@@ -42,8 +43,8 @@ logger = logging.getLogger(__name__)
 # Who holds the leases: this process and no other, not even its successor under the same process id.
 OWNER = f"{socket.gethostname()[:60]}.{os.getpid()}.{secrets.token_hex(4)}"
 
-GENERAL_REASON = "Something went wrong while making this video. The operators can see what happened."
-TOO_SLOW = "This video took too long to make. Please ask for fewer frames, fewer steps or a smaller size."
+GENERAL_REASON = gettext_noop("Something went wrong while making this video. The operators can see what happened.")
+TOO_SLOW = gettext_noop("This video took too long to make. Please ask for fewer frames, fewer steps or a smaller size.")
 
 # Set from other threads and signal handlers; read after every step.
 shutdown_due = threading.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -542,6 +542,17 @@ def choose(person: Person, setting: str, value: str) -> bool:
 def reset_settings(person: Person) -> bool:
     """Everything as the policy has it."""
     return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False})
+
+
+def choose_language(person: Person, language: str) -> None:
+    """In which this person wants to be answered; "" is as their Telegram is."""
+    _set(person, {"language": language})
+
+
+def languages_of(user_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """What they chose ("": nothing) and what their Telegram said last, of those of them who are known."""
+    known = Requester.objects.filter(user_id__in=user_ids).values_list("user_id", "language", "language_code")
+    return {user_id: (chosen, telegrams) for user_id, chosen, telegrams in known}
 
 
 def _set(person: Person, values: Mapping[str, Any]) -> bool:

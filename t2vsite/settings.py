@@ -270,7 +270,11 @@ TRANSLATOR = os.environ.get("TRANSLATOR", "").strip()
 
 # --- the site ---------------------------------------------------------------------------------------------------------
 
+# Of the admin, and of people in the chat who read none of LANGUAGES; see telegram_bot/languages.py.
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español"), ("ru", "Русский"), ("zh-hans", "简体中文")]
+# Before those of Django's own apps, which know other words for "Delete".
+LOCALE_PATHS = [BASE_DIR / "telegram_bot" / "locale"]
 TIME_ZONE = os.environ.get("TZ", "").strip() or "UTC"
 USE_I18N = True
 USE_TZ = True

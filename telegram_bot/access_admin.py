@@ -9,7 +9,6 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from generations.admin.shared import STYLE, LongList, link, pill, shortened
-from telegram_bot import access_requests, invitations
 from telegram_bot.models import AccessRequest, Invitation
 
 if TYPE_CHECKING:
@@ -58,12 +57,17 @@ class InvitationAdmin(LongList, InvitationModelAdmin):
     def address(self, row: Invitation) -> str:
         if row.pk is None:
             return "–"
+        # Here and below imported when it is called: a worker, which loads the pages too, has no Telegram library.
+        from telegram_bot import invitations
+
         return invitations.link(row) or f"{row.code} (the link is known when the bot has run)"
 
     @admin.display(description="Standing")
     def standing(self, row: Invitation) -> str:
         if row.pk is None:
             return "–"
+        from telegram_bot import invitations
+
         why = invitations.why_not(row)
         return pill("banned", why.capitalize()) if why else pill("free", "Lets people in")
 
@@ -140,6 +144,8 @@ class AccessRequestAdmin(LongList, RequestModelAdmin):
         self._decide(request, queryset, granted=False)
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[AccessRequest], *, granted: bool) -> None:
+        from telegram_bot import access_requests
+
         assert request.user.is_authenticated
         decided = 0
         for pk in queryset.values_list("pk", flat=True):

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from generations import access, services
 
-from . import bulletins, texts
+from . import bulletins, languages, texts
 from .buttons import Action, Button, Keyboard, Press, Pressed, callback
 from .models import AccessRequest
 from .operators import operator_chats, operator_of
@@ -54,10 +54,11 @@ def ask(press: Press) -> Pressed:
         if state == State.DENIED:
             return Pressed(texts.access_denied(again), alert=True)
         request = AccessRequest.objects.create(requester=requester)
-        # As it is stored: the name that came may hold what no database takes.
-        words = texts.access_request(requester.display_name, requester.username, requester.user_id)
-        for chat_id in operator_chats(DECIDE):
-            bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=requester.user_id)
+        for chat_id, language in languages.of_chats(operator_chats(DECIDE)).items():
+            with languages.speaking(language):
+                # As it is stored: the name that came may hold what no database takes.
+                words = texts.access_request(requester.display_name, requester.username, requester.user_id)
+                bulletins.tell(topic(request.pk), chat_id, words, _decisions(request.pk), about=requester.user_id)
     return Pressed(texts.access_asked(), text=texts.access_asked())
 
 
@@ -77,7 +78,8 @@ def decide(pk: int, *, granted: bool, by: AbstractBaseUser) -> tuple[AccessReque
         if granted:
             access.admit(requester)
         _tell_outcome(request, by)
-        words = texts.access_granted() if granted else texts.access_denied(timezone.now() + ASK_AGAIN)
+        with languages.speaking(languages.of(requester.language, requester.language_code)):
+            words = texts.access_granted() if granted else texts.access_denied(timezone.now() + ASK_AGAIN)
         bulletins.tell(f"{topic(pk)}:outcome", requester.user_id, words, about=requester.user_id)
     return request, True
 
@@ -123,9 +125,11 @@ def _decided(press: Press, *, granted: bool) -> Pressed:
 def _tell_outcome(request: AccessRequest, by: AbstractBaseUser | None) -> None:
     """In every chat where operators were asked; the buttons go."""
     person = request.requester
-    words = texts.access_request(person.display_name, person.username, person.user_id)
-    outcome = texts.access_decided(request.state == State.GRANTED, _name(by))
-    bulletins.retell(topic(request.pk), f"{words}\n\n{outcome}")
+    for chat_id, language in languages.of_chats(bulletins.chats(topic(request.pk))).items():
+        with languages.speaking(language):
+            words = texts.access_request(person.display_name, person.username, person.user_id)
+            outcome = texts.access_decided(request.state == State.GRANTED, _name(by))
+        bulletins.retell(topic(request.pk), f"{words}\n\n{outcome}", chat_id=chat_id)
 
 
 def _name(operator: AbstractBaseUser | None) -> str:

@@ -7,13 +7,13 @@ between, tell nothing twice. The messages themselves are bulletins.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
 
-from . import bulletins, conditions, texts
+from . import bulletins, conditions, languages, texts
 from .conditions import Finding
 from .lease import TOKEN_REFUSED
 from .models import Alert
@@ -67,11 +67,12 @@ def _wrong(kind: str, finding: Finding, now: datetime) -> None:
         if now - alert.since >= finding.lasting:
             with transaction.atomic():
                 if alert.tell(now):
-                    _say(alert, "begins", texts.alert_begins(_words(alert)))
+                    _say(alert, "begins", lambda: texts.alert_begins(_words(alert)))
     elif alert.reminded_at is not None and now - alert.reminded_at >= REMIND:
         with transaction.atomic():
             if alert.remind(now):
-                _say(alert, f"still at {now:%d %H:%M}", texts.alert_lasts(_words(alert), now - alert.since))
+                event = f"still at {now:%d %H:%M}"
+                _say(alert, event, lambda: texts.alert_lasts(_words(alert), now - alert.since))
 
 
 def _well(alert: Alert, now: datetime) -> None:
@@ -80,19 +81,20 @@ def _well(alert: Alert, now: datetime) -> None:
     elif alert.clear_since is None:
         alert.clear(now)
     elif now - alert.clear_since >= CLEAR:
+        lasted = alert.clear_since - alert.since
         with transaction.atomic():
             if alert.recover():
-                words = texts.alert_over(_words(alert), alert.clear_since - alert.since)
-                _say(alert, "over", words, logging.WARNING)
+                _say(alert, "over", lambda: texts.alert_over(_words(alert), lasted), logging.WARNING)
 
 
-def _say(alert: Alert, event: str, words: str, level: int = logging.ERROR) -> None:
-    """To whoever there is. What was to be said of it before and could not be is out of date."""
+def _say(alert: Alert, event: str, words: Callable[[], str], level: int = logging.ERROR) -> None:
+    """To whoever there is, each in their language. What was to be said of it before and could not be is out of date."""
     bulletins.take_back(f"alert:{alert.pk}:")
-    chats = operator_chats()
-    for chat_id in chats:
-        bulletins.tell(f"alert:{alert.pk}:{event}", chat_id, words)
-    logger.log(level, "%s (chats that are told: %s)", words, len(chats) or "none")
+    spoken = languages.of_chats(operator_chats())
+    for chat_id, language in spoken.items():
+        with languages.speaking(language):
+            bulletins.tell(f"alert:{alert.pk}:{event}", chat_id, words())
+    logger.log(level, "%s (chats that are told: %s)", words(), len(spoken) or "none")
 
 
 def _words(alert: Alert) -> str:

@@ -20,7 +20,7 @@ from telegram.constants import MessageLimit
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
-from . import texts
+from . import languages, texts
 from .buttons import Form, Keyboard, markup
 from .captions import shorten
 from .errors import Next, sort
@@ -46,9 +46,17 @@ def tell(topic: str, chat_id: int, text: str, keyboard: Keyboard | None = None, 
     return Bulletin.objects.get_or_create(topic=topic, chat_id=chat_id, defaults=words)[1]
 
 
-def retell(topic: str, text: str, keyboard: Keyboard | None = None) -> int:
-    """Other words and buttons, in every chat that was told of the topic. Returns how many there are."""
-    return _change(Bulletin.objects.filter(topic=topic), text=text, form=Form(keyboard=keyboard).dump())
+def chats(topic: str) -> list[int]:
+    """Those that were told of it."""
+    return list(Bulletin.objects.filter(topic=topic).order_by("pk").values_list("chat_id", flat=True))
+
+
+def retell(topic: str, text: str, keyboard: Keyboard | None = None, *, chat_id: int | None = None) -> int:
+    """Other words and buttons, in every chat that was told of the topic or in one. Returns how many there are."""
+    told = Bulletin.objects.filter(topic=topic)
+    if chat_id is not None:
+        told = told.filter(chat_id=chat_id)
+    return _change(told, text=text, form=Form(keyboard=keyboard).dump())
 
 
 def take_back(topics: str) -> int:
@@ -69,7 +77,11 @@ def of_person(user_id: int) -> list[dict[str, Any]]:
 def forget(user_id: int) -> int:
     """Nothing is left of what was said to or of this person, also in the operators' chats. Returns how many."""
     told = _of(user_id).exclude(chat_id=user_id).filter(message_id__isnull=False)
-    withdrawn = _change(told, text=texts.bulletin_withdrawn(), form="", about=None)
+    withdrawn = 0
+    for chat_id, language in languages.of_chats(set(told.values_list("chat_id", flat=True))).items():
+        with languages.speaking(language):
+            words = texts.bulletin_withdrawn()
+        withdrawn += _change(told.filter(chat_id=chat_id), text=words, form="", about=None)
     return withdrawn + _of(user_id).delete()[0]
 
 

@@ -13,6 +13,7 @@ from .buttons import Answer
 from .delivery.outlook import Outlook
 from .guide import guide
 from .history import history
+from .language_menu import language
 from .ops import ops
 from .privacy import delete_me, export_me, privacy
 from .settings_menu import settings
@@ -96,6 +97,7 @@ COMMANDS: dict[str, Callable[[Ask], Told]] = {
     "again": again,
     "cancel": cancel,
     "settings": settings,
+    "language": language,
     "privacy": privacy,
     "terms": show,
     "export_me": export_me,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from telegram import Update
 from telegram.ext import Application
 
-from . import inbox, inline, outbox, texts
+from . import inbox, inline, languages, outbox, texts
 from .addressing import is_private, read_update
 from .buttons import Pressed
 from .decisions import Decisions, Wish, settle
@@ -47,6 +47,8 @@ class Consumer:
     def __init__(self, application: App, owner: str) -> None:
         self.application, self.owner = application, owner
         self._claimed: list[ReceivedUpdate] = []
+        # By the number of the update, the language of its answer.
+        self._spoken: dict[int, str] = {}
         self.decisions = Decisions.of(application.bot_data)
         self.speaker = Speaker(application.bot)
         # Rung when an update was stored.
@@ -75,6 +77,7 @@ class Consumer:
 
     async def _handle_all(self, rows: list[ReceivedUpdate]) -> None:
         """In their order. When one fails, the rest of its chat waits for it."""
+        self._spoken = await sync_to_async(languages.of_updates)(rows)
         handled: list[ReceivedUpdate] = []
         held: list[ReceivedUpdate] = []
         failed: set[str] = set()
@@ -105,11 +108,13 @@ class Consumer:
             return True
         if update.inline_query is not None:
             if timezone.now() - row.received_at < QUERY_LASTS:
-                self.speaker.aside(inline.offer(self.application.bot, update.inline_query))
+                with languages.speaking(self._spoken[row.update_id]):
+                    self.speaker.aside(inline.offer(self.application.bot, update.inline_query))
             # What people type there is not meant for us to keep, and nobody waits for it after a crash.
             await sync_to_async(inbox.discard)(row)
             return True
-        await self.application.process_update(update)
+        with languages.speaking(self._spoken[row.update_id]):
+            await self.application.process_update(update)
         failure = self.application.bot_data.setdefault(FAILURES, {}).pop(row.update_id, None)
         return failure is None or await self._give_up(row, update, failure)
 
@@ -119,7 +124,7 @@ class Consumer:
         if not wishes:
             return rows
         try:
-            self.speaker.toast(await sync_to_async(settle)(wishes))
+            self.speaker.toast(await sync_to_async(settle)(wishes, self._spoken))
             return rows
         except Exception as error:
             # What one of them does to the database must not cost the others.
@@ -138,7 +143,7 @@ class Consumer:
     async def _settle_one(self, row: ReceivedUpdate, wish: Wish) -> bool:
         """False when the update must be handled again."""
         try:
-            self.speaker.toast(await sync_to_async(settle)({row.update_id: wish}))
+            self.speaker.toast(await sync_to_async(settle)({row.update_id: wish}, self._spoken))
         except Exception as error:
             update = read_update(json.loads(row.payload), self.application.bot)
             return await self._give_up(row, update, error)
@@ -154,12 +159,14 @@ class Consumer:
             return False
         logger.error("Update %s is given up: %s", row.update_id, reason, exc_info=failure)
         message = update.effective_message
+        with languages.speaking(self._spoken[row.update_id]):
+            toast, words = texts.trouble_with_button(), texts.trouble()
         if update.callback_query is not None:
-            self.speaker.toast({update.callback_query.id: Pressed(texts.trouble_with_button())})
+            self.speaker.toast({update.callback_query.id: Pressed(toast)})
             await sync_to_async(inbox.finish)([row], self.owner, reason)
         elif message is not None and is_private(message):
             # Better than silence.
-            await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, texts.trouble())], error=reason)
+            await sync_to_async(outbox.decide)([outbox.Decision(row.update_id, words)], error=reason)
         else:
             await sync_to_async(inbox.finish)([row], self.owner, reason)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from django.db import transaction
 
 from generations import afterwards, groups, services
 
-from . import commands, edits, inbox, outbox, refusals, texts
+from . import commands, edits, inbox, languages, outbox, refusals, texts
 from .actions import LAST, NOTED, act
 from .asking import Announcement, Ask
 from .buttons import Answer, Form, Press, Pressed
@@ -87,56 +88,58 @@ class Decisions:
         return {update_id: self._wishes.pop(update_id) for update_id in update_ids if update_id in self._wishes}
 
 
-def settle(wishes: dict[int, Wish]) -> dict[str, Pressed]:
+def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pressed]:
     """Submit the prompts, do what the buttons say and note all answers. Whoever does it once more finds the same jobs.
 
+    spoken: in which language each update is answered.
     Returns what became of each press, by the id of its query: the toasts are shown at once and not noted.
     """
     asked: dict[int, services.Request] = {}
     decided: list[outbox.Decision] = []
     presses: dict[str, Pressed] = {}
     for update_id, wish in wishes.items():
-        if isinstance(wish, services.Request):
-            asked[update_id] = wish
-        elif isinstance(wish, Rewording):
-            asked[update_id] = afterwards.reworded(wish.request, wish.message_id, wish.job)
-        elif isinstance(wish, Move):
-            # Those from before it must be there to be moved.
-            decided += _submit(asked)
-            services.chat_moved(wish.old_id, wish.new_id)
-        elif isinstance(wish, Membership):
-            decided += _submit(asked)
-            moved = services.group_joined if wish.there else services.group_left
-            moved(wish.chat_id, wish.title)
-        elif isinstance(wish, GroupOff):
-            _refuse_group(update_id, wish)
-        elif isinstance(wish, AlbumPart):
-            if inbox.speaks_for_album(update_id, wish.chat, wish.album):
-                decided.append(_decision(update_id, Answer(texts.send_text())))
-        elif isinstance(wish, Ask | Edit):
-            if any(request.person.user_id == wish.person.user_id for request in asked.values()):
-                decided += _submit(asked)
-            decided += _answer(update_id, wish) if isinstance(wish, Ask) else _explain(update_id, wish)
-        elif isinstance(wish, Press):
-            if wish.action in LAST:
-                outbox.decide(decided + _submit(asked))
-                decided = []
-            with transaction.atomic() if wish.action in NOTED else nullcontext():
-                pressed = presses[wish.query_id] = act(wish)
-                told = []
-                if pressed.announces is not None or pressed.shows:
-                    told = [replace(_decision(update_id, pressed), announces=pressed.announces)]
-                if wish.action not in NOTED:
-                    decided += told
-                elif told and not outbox.decide(told):
-                    transaction.set_rollback(True)
-        else:
-            decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
-    outbox.decide(decided + _submit(asked))
+        with languages.speaking(spoken[update_id]):
+            if isinstance(wish, services.Request):
+                asked[update_id] = wish
+            elif isinstance(wish, Rewording):
+                asked[update_id] = afterwards.reworded(wish.request, wish.message_id, wish.job)
+            elif isinstance(wish, Move):
+                # Those from before it must be there to be moved.
+                decided += _submit(asked, spoken)
+                services.chat_moved(wish.old_id, wish.new_id)
+            elif isinstance(wish, Membership):
+                decided += _submit(asked, spoken)
+                moved = services.group_joined if wish.there else services.group_left
+                moved(wish.chat_id, wish.title)
+            elif isinstance(wish, GroupOff):
+                _refuse_group(update_id, wish)
+            elif isinstance(wish, AlbumPart):
+                if inbox.speaks_for_album(update_id, wish.chat, wish.album):
+                    decided.append(_decision(update_id, Answer(texts.send_text())))
+            elif isinstance(wish, Ask | Edit):
+                if any(request.person.user_id == wish.person.user_id for request in asked.values()):
+                    decided += _submit(asked, spoken)
+                decided += _answer(update_id, wish) if isinstance(wish, Ask) else _explain(update_id, wish)
+            elif isinstance(wish, Press):
+                if wish.action in LAST:
+                    outbox.decide(decided + _submit(asked, spoken))
+                    decided = []
+                with transaction.atomic() if wish.action in NOTED else nullcontext():
+                    pressed = presses[wish.query_id] = act(wish)
+                    told = []
+                    if pressed.announces is not None or pressed.shows:
+                        told = [replace(_decision(update_id, pressed), announces=pressed.announces)]
+                    if wish.action not in NOTED:
+                        decided += told
+                    elif told and not outbox.decide(told):
+                        transaction.set_rollback(True)
+            else:
+                decided.append(_decision(update_id, Answer(wish) if isinstance(wish, str) else wish))
+    outbox.decide(decided + _submit(asked, spoken))
     return presses
 
 
-def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
+def _submit(asked: dict[int, services.Request], spoken: Mapping[int, str]) -> list[outbox.Decision]:
     """All of them, which are none then."""
     if not asked:
         return []
@@ -150,7 +153,8 @@ def _submit(asked: dict[int, services.Request]) -> list[outbox.Decision]:
         if not isinstance(outcome, services.REFUSALS):
             decided.append(outbox.Decision(update_id, announces=outcome.pk))
             continue
-        answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
+        with languages.speaking(spoken[update_id]):
+            answer = refusals.answer(outcome, request.person, request.place.chat_id if request.place else None)
         if answer is not None:
             decided.append(_decision(update_id, answer))
     return decided

@@ -87,6 +87,15 @@ def problem() -> str:
     return newest.problem if newest else NOT_RUNNING
 
 
+def menus_told(bot_id: str) -> str:
+    """Which menus of commands Telegram has of us, as menus.py counts them."""
+    return PollingLease.objects.filter(bot_id=bot_id).values_list("menus", flat=True).first() or ""
+
+
+def tell_menus(bot_id: str, digest: str) -> None:
+    PollingLease.objects.filter(bot_id=bot_id).update(menus=digest)
+
+
 def _dead(owner: str) -> bool:
     """Was it a process of this machine that is no more? Elsewhere only time can tell."""
     host, _, pid = owner.removeprefix("bot ").rpartition(":")

@@ -70,6 +70,8 @@ class PollingLease(models.Model):
     # What keeps the bot from serving, in one word for /healthz ("" when nothing does), and since when.
     problem = models.CharField(max_length=40, blank=True)
     problem_since = models.DateTimeField(null=True, blank=True)
+    # A digest of the commands that Telegram was told last, see menus.py.
+    menus = models.CharField(max_length=64, blank=True)
     # The bot's own, for links to it.
     username = models.CharField(max_length=64, blank=True)
 

@@ -11,13 +11,12 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from telegram import BotCommand
 from telegram.error import TelegramError
 
 from generations import asked
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, bulletins, inbox, lease, texts
+from . import alerts, application, bulletins, inbox, lease, menus
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -151,6 +150,12 @@ async def work(
             for wake in (consumer.wake, speaker.wake, courier.wake, herald.wake):
                 wake.set()
 
+    async def offer_menus() -> None:
+        try:
+            await unless(stop, menus.offer(bot.bot))
+        except Exception:
+            logger.exception("The menus of commands were not set; the bot goes on.")
+
     logger.info("The bot @%s is running.", bot.bot.username)
     await asyncio.gather(
         # With a webhook the web process stores them; the consumer looks often enough.
@@ -162,6 +167,7 @@ async def work(
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, keep_going(stop, "alerting", sync_to_async(alerts.look), alerts.LOOK_SECONDS))),
         part(unless(stop, hold())),
+        offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
     )
     await asyncio.gather(*(each.finish(GRACE_SECONDS) for each in (speaker, courier, herald)))
@@ -200,10 +206,6 @@ async def connect(bot: App, webhook: bool, complaints: Complaints) -> None:
             logger.error("Telegram cannot be reached, next attempt in %.0f s: %s", pause, verdict.reason)
         await asyncio.sleep(pause)
     complaints.problem = ""
-    try:
-        await bot.bot.set_my_commands([BotCommand(name, str(what)) for name, what in texts.COMMANDS.items()])
-    except TelegramError as error:
-        logger.warning("The list of commands was not set: %s", sort(error).reason)
 
 
 async def keep_going(

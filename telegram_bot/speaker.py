@@ -19,7 +19,7 @@ from telegram.constants import CallbackQueryLimit
 from telegram.error import TelegramError
 from telegram.ext import ExtBot
 
-from . import language_note, outbox, texts
+from . import language_note, languages, outbox, texts
 from .addressing import answer_place, read_update
 from .buttons import Form, Pressed
 from .captions import shorten
@@ -119,7 +119,9 @@ class Speaker:
         try:
             run = await sync_to_async(outbox.next_run)(chat)
             if run is not None:
-                await self._say(run)
+                spoken = await sync_to_async(languages.of_updates)([run.last])
+                with languages.speaking(spoken[run.last.update_id]):
+                    await self._say(run)
         except Exception as error:
             # Most likely the database. What was not begun is said later; what was begun may have arrived.
             logger.exception("Answer in chat %s: %s", chat, type(error).__name__)

@@ -1,4 +1,7 @@
-"""Every word a person reads in the chat. Plain text: no parse mode anywhere, so nothing a person types can break it."""
+"""Every word a person reads in the chat. Plain text: no parse mode anywhere, so nothing a person types can break it.
+
+Call these while the person's language is spoken (languages.py). docs/translations.md says how a new text is translated.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
@@ -19,20 +22,21 @@ from generations.overview import Overview, Worker
 from generations.prompts import MAX_CHARACTERS, PromptRefused
 
 COMMANDS = {
-    "start": "What this bot does",
-    "hello": "The same",
-    "help": "What to write, with examples to tap",
-    "video": "Make a video from the text that follows",
-    "status": "Your videos on their way",
-    "history": "Your finished videos, to get them again",
-    "again": "Your last prompt once more, with another seed",
-    "cancel": "Stop your newest video, or all of them",
-    "usage": "What is left of today",
-    "settings": "How your videos are made",
-    "terms": "What you agree to when you use this bot",
-    "privacy": "What is kept of you, how long, and who sees it",
-    "export_me": "Everything that is kept of you, as a file",
-    "delete_me": "Delete everything that is kept of you",
+    "start": gettext_noop("What this bot does"),
+    "hello": gettext_noop("The same"),
+    "help": gettext_noop("What to write, with examples to tap"),
+    "video": gettext_noop("Make a video from the text that follows"),
+    "status": gettext_noop("Your videos on their way"),
+    "history": gettext_noop("Your finished videos, to get them again"),
+    "again": gettext_noop("Your last prompt once more, with another seed"),
+    "cancel": gettext_noop("Stop your newest video, or all of them"),
+    "usage": gettext_noop("What is left of today"),
+    "settings": gettext_noop("How your videos are made"),
+    "language": gettext_noop("In which language I answer"),
+    "terms": gettext_noop("What you agree to when you use this bot"),
+    "privacy": gettext_noop("What is kept of you, how long, and who sees it"),
+    "export_me": gettext_noop("Everything that is kept of you, as a file"),
+    "delete_me": gettext_noop("Delete everything that is kept of you"),
 }
 
 # In a link to the bot, which sends it back behind /start.
@@ -46,15 +50,24 @@ LISTED_WORKERS = 10
 
 def greeting(words: str, draws: str = "", examples: Sequence[str] = ()) -> str:
     """The operator's greeting, what the loaded model can draw, and prompts to try."""
-    parts = [words, draws]
+    # The one that is there from the beginning is translated; any other stays as the operator wrote it.
+    parts = [_(words) if words else "", draws]
     if examples:
         parts.append(_("For example:") + "\n" + "\n".join(f"• {example}" for example in examples))
     return "\n\n".join(part for part in parts if part)
 
 
+def command(name: str) -> str:
+    """What it is for. Telegram shows it beside the command."""
+    return _(COMMANDS[name])
+
+
+def listed() -> str:
+    return "\n".join(f"/{name}: {command(name)}" for name in COMMANDS)
+
+
 def commands() -> str:
-    listed = "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items())
-    return _("I do not know that command. There are:") + f"\n{listed}\n" + _("Anything else you write is a prompt.")
+    return _("I do not know that command. There are:") + f"\n{listed()}\n" + _("Anything else you write is a prompt.")
 
 
 def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "", *, examples: bool = False) -> str:
@@ -66,7 +79,7 @@ def guide(draws: str = "", habits: str = "", flags: str = "", model: str = "", *
         begin,
         f"{draws} {habits}".strip(),
         flags,
-        "\n".join(f"/{name}: {_(what)}" for name, what in COMMANDS.items()),
+        listed(),
         model,
     ]
     return "\n\n".join(part for part in parts if part)
@@ -126,7 +139,10 @@ def for_several(words: str, messages: int) -> str:
     """One answer for messages that waited for the same one."""
     if messages == 1:
         return words
-    return words + "\n\n" + _("(This answers your last %(number)d messages.)") % {"number": messages}
+    number = ngettext(
+        "(This answers your last %(number)d message.)", "(This answers your last %(number)d messages.)", messages
+    )
+    return words + "\n\n" + number % {"number": messages}
 
 
 # --- what a person has
@@ -185,7 +201,12 @@ def no_history() -> str:
 
 def history_line(title: str, made_at: datetime, seed: int) -> str:
     """A button. Its end may be cut off on a phone."""
-    return f"{title} · {date_format(timezone.localtime(made_at), 'j M')} · {_('Seed %(seed)d') % {'seed': seed}}"
+    return f"{title} · {day(timezone.localtime(made_at))} · {_('Seed %(seed)d') % {'seed': seed}}"
+
+
+def day(at: datetime) -> str:
+    # Day and month without the year, short, in Django's format letters.
+    return date_format(at, _("j M"))
 
 
 def button_make_one() -> str:
@@ -272,7 +293,7 @@ def silent() -> str:
 
 
 def seconds(number: float) -> str:
-    return _("%(number)s s") % {"number": f"{number:.3g}"}
+    return _("%(number)s s") % {"number": number_format(f"{number:.3g}")}
 
 
 def chosen(label: str) -> str:
@@ -286,6 +307,14 @@ def button_as_default() -> str:
 
 def settings_saved() -> str:
     return _("Saved.")
+
+
+def language() -> str:
+    return _("In which language shall I answer you? Your prompts stay as you write them.")
+
+
+def button_as_telegram() -> str:
+    return _("As in my Telegram")
 
 
 def not_on_offer() -> str:
@@ -321,8 +350,9 @@ def access_denied(again: datetime | None) -> str:
     words = _("The operators have not given you access.")
     if again is None:
         return words
-    day = date_format(timezone.localtime(again), "j F")
-    return words + " " + _("You may ask again from %(day)s.") % {"day": day}
+    # Day and month without the year, in Django's format letters.
+    date = date_format(timezone.localtime(again), _("j F"))
+    return words + " " + _("You may ask again from %(day)s.") % {"day": date}
 
 
 def access_in_group(username: str) -> str:
@@ -436,9 +466,9 @@ def privacy(days: int) -> str:
             _("What is kept of you, and for how long:"),
             "• "
             + _(
-                "Your name, user name, number and language as Telegram tells them, your /settings, since when you "
-                "have access and how you got it, and which terms you accepted: until you delete everything. The "
-                "operators may add notes and a ban."
+                "Your name, user name, number and language as Telegram tells them, what you chose with /settings and "
+                "/language, since when you have access and how you got it, and which terms you accepted: until you "
+                "delete everything. The operators may add notes and a ban."
             ),
             "• "
             + _(
@@ -566,11 +596,13 @@ def _worker(worker: Worker) -> str:
 def clock(at: datetime, now: datetime) -> str:
     """The time of day, with the date where that is another."""
     at, now = timezone.localtime(at), timezone.localtime(now)
-    return at.strftime("%H:%M") if at.date() == now.date() else f"{date_format(at, 'j M')} {at:%H:%M}"
+    return at.strftime("%H:%M") if at.date() == now.date() else f"{day(at)} {at:%H:%M}"
 
 
 def space(number: int) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+    if number >= 1e9:
+        return _("%(number)s GB") % {"number": number_format(f"{number / 1e9:.1f}")}
+    return _("%(number)s MB") % {"number": number_format(f"{number / 1e6:.0f}")}
 
 
 def button_refresh() -> str:
@@ -660,7 +692,7 @@ def refusal(error: Exception) -> str:
     if isinstance(error, InvalidSpec):
         return invalid(error)
     # An engine's error keeps its public words apart; the others are made for people.
-    return str(getattr(error, "public_reason", error))
+    return failed(str(getattr(error, "public_reason", error)))
 
 
 def invalid(error: InvalidSpec) -> str:
@@ -751,7 +783,12 @@ def limit(error: LimitReached) -> str:
         )
         return words % many + " " + _("Send this again when one of them is done.")
     if error.rule == "queue":
-        return _("The queue is full: %(limit)d prompts wait already. Please try again in a few minutes.") % many
+        words = ngettext(
+            "The queue is full: %(limit)d prompt waits already. Please try again in a few minutes.",
+            "The queue is full: %(limit)d prompts wait already. Please try again in a few minutes.",
+            error.limit,
+        )
+        return words % many
     if error.rule == "storage":
         return _("There is no room for new videos right now. Please try again later.")
     again = resets(error.retry_at) or _("Please try again later.")
@@ -856,7 +893,12 @@ def estimate(seconds: float) -> str:
 
 def first_of(number: int) -> str:
     """Only the first of several results has a status message."""
-    return _("This is the first of %(number)d videos; the others come as messages of their own.") % {"number": number}
+    words = ngettext(
+        "This is the first of %(number)d video; the others come as messages of their own.",
+        "This is the first of %(number)d videos; the others come as messages of their own.",
+        number,
+    )
+    return words % {"number": number}
 
 
 def edited() -> str:
@@ -1015,11 +1057,12 @@ def facts(
     if frames is not None:
         parts.append(ngettext("%(number)d frame", "%(number)d frames", frames) % {"number": frames})
     if fps is not None:
-        parts.append(_("%(number)s per second") % {"number": f"{fps:g}"})
+        parts.append(_("%(number)s per second") % {"number": number_format(f"{fps:g}")})
     if guidance is not None:
-        parts.append(_("guidance %(number)s") % {"number": f"{guidance:g}"})
+        parts.append(_("guidance %(number)s") % {"number": number_format(f"{guidance:g}")})
     if seconds is not None:
-        parts.append(_("made in %(seconds)s s") % {"seconds": f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}"})
+        taken = number_format(f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.1f}")
+        parts.append(_("made in %(seconds)s s") % {"seconds": taken})
     if model:
         parts.append(model)
     return " · ".join(parts)
@@ -1043,7 +1086,8 @@ def ignored(tail: str) -> str:
 
 
 def failed(reason: str) -> str:
-    return reason or _("This video could not be made.")
+    """reason: what a worker wrote, in English; marked there with gettext_noop."""
+    return _(reason) if reason else _("This video could not be made.")
 
 
 def rejected(reason: str) -> str:

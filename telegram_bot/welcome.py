@@ -21,7 +21,7 @@ def hello(ask: Ask) -> Answer | str:
     if not closed:
         return _greeting()
     how = refusals.stranger(ask.person, closed)
-    return Answer(f"{services.greeting()}\n\n{how.text}", how.keyboard)
+    return Answer(f"{texts.greeting(services.greeting())}\n\n{how.text}", how.keyboard)
 
 
 def start(ask: Ask) -> Answer | str:

@@ -24,6 +24,7 @@ CLEARED = [
     "MODEL",
     "SECRET_KEY_FILE",
     "TELEGRAM_API_URL",
+    "TRANSLATOR",
     "TZ",
     "WEBHOOK_SECRET",
     "WEBHOOK_SECRET_FILE",

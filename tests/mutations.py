@@ -263,8 +263,8 @@ MUTATIONS = [
     Mutation(
         "56 edits are handled as messages",
         "telegram_bot/application.py",
-        "MESSAGE = filters.UpdateType.MESSAGE\n",
-        "MESSAGE = filters.UpdateType.MESSAGES\n",
+        "MESSAGE = filters.UpdateType.MESSAGE & ~ViaThisBot()\n",
+        "MESSAGE = filters.UpdateType.MESSAGES & ~ViaThisBot()\n",
         f"{ODD}::test_an_edit_makes_no_second_job",
     ),
     Mutation(

@@ -44,7 +44,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
     fieldsets = [
-        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "created_at"]}),
+        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
         (
             "Standing",
             {
@@ -67,6 +67,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         "username",
         "user_id",
         "language_code",
+        "language",
         "created_at",
         "standing",
         "admitted_at",

@@ -21,8 +21,14 @@ EXACT = "exact"
 # How a UNet may be run (ENGINE_ACCELERATION): auto is graphs on CUDA and off on the CPU.
 ACCELERATIONS = ("auto", "off", "graphs", "compile")
 
+
+def gettext_noop(message: str) -> str:
+    """Marks a sentence that people are told for translation, as Django's, which the engine does without."""
+    return message
+
+
 # What people read when the operator has to act first.
-NOT_AVAILABLE = "The video model is not available right now."
+NOT_AVAILABLE = gettext_noop("The video model is not available right now.")
 
 StepCallback = Callable[[int, int, int], None]
 """Called after each denoising step with (place of the spec, steps done, steps in all), once per spec still rendered.

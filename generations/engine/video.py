@@ -24,10 +24,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange
 from PIL import Image
 
-from generations.engine.base import EngineError
+from generations.engine.base import EngineError, gettext_noop
 
-NOT_SAVED = "The video was made but could not be saved. Please try again later."
-NOTHING_TO_SAVE = "No video came out. Please try again."
+NOT_SAVED = gettext_noop("The video was made but could not be saved. Please try again later.")
+NOTHING_TO_SAVE = gettext_noop("No video came out. Please try again.")
 
 MAX_FPS = 240
 TITLE_LENGTH = 200

@@ -16,7 +16,7 @@ from telegram.ext import ExtBot
 from generations import quiet, services
 from generations.models import Generation
 
-from .. import texts
+from .. import languages, texts
 from ..buttons import markup
 from ..errors import Next, Verdict, sort
 from ..sending import UPLOAD, Target, chat_lost, send
@@ -45,6 +45,12 @@ class Handover:
         self.silent = False
 
     async def deliver(self) -> None:
+        """In the language of whoever asked for it."""
+        person = self.row.requester
+        with languages.speaking(languages.of(person.language, person.language_code)):
+            await self._deliver()
+
+    async def _deliver(self) -> None:
         row = self.row
         try:
             parcel = await sync_to_async(parcels.pack)(row)

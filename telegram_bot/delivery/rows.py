@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generations.models import Delivery, Generation, Status
 
-from .. import texts
+from .. import languages, texts
 from .outlook import Outlook
 
 # A video that is faster than its own "Queued" waits for it this long, so that one message is enough for both.
@@ -33,6 +33,7 @@ class StatusEdit:
     message_id: int
     text: str
     rendering: bool
+    language: str
 
 
 # --- the status message
@@ -40,7 +41,7 @@ class StatusEdit:
 
 def before_announcing(pk: int) -> str:
     """The text of the status message; "" when the row has one, its result is already on the way, or it is gone."""
-    row = Generation.objects.filter(pk=pk).first()
+    row = Generation.objects.filter(pk=pk).select_related("requester").first()
     if row is None:
         return ""
     if row.status_message_id is not None or row.is_finished:
@@ -51,10 +52,11 @@ def before_announcing(pk: int) -> str:
     if row.deliver_after is None or row.deliver_after < timezone.now() + ANNOUNCEMENT / 2:
         Generation.objects.filter(pk=pk, delivery=Delivery.NONE).update(deliver_after=Now() + ANNOUNCEMENT)
     outlook = Outlook.of_one_just_accepted(row)
-    if row.status == Status.RUNNING:
-        # A worker was faster than this answer, which still is the word that the prompt was accepted.
-        return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
-    return outlook.status(row)
+    with languages.speaking(_language_of(row)):
+        if row.status == Status.RUNNING:
+            # A worker was faster than this answer, which still is the word that the prompt was accepted.
+            return texts.queued(1, len(outlook.positions) + 1, outlook.left.get(pk))
+        return outlook.status(row)
 
 
 def announced(pk: int, message_id: int | None, text: str) -> None:
@@ -80,12 +82,15 @@ def stale_statuses(turn: int = 0) -> list[StatusEdit]:
     looked_at = Q(status=Status.RUNNING) | Q(pk__in=[*order[:NEXT], *order[begin : begin + FURTHER]])
     rows = Generation.objects.unfinished().filter(looked_at, chat_id__isnull=False, status_message_id__isnull=False)
     edits = []
+    asker = ("requester__language", "requester__language_code")
     shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
-    for row in rows.only("pk", "chat_id", *shown):
-        text = outlook.status(row)
+    for row in rows.select_related("requester").only("chat_id", *shown, *asker):
+        language = _language_of(row)
+        with languages.speaking(language):
+            text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
-            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running))
+            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running, language))
     return sorted(edits, key=lambda edit: (not edit.rendering, outlook.positions.get(edit.pk, 0)))
 
 
@@ -95,6 +100,10 @@ def still_unfinished(pk: int) -> bool:
 
 def status_shown(edit: StatusEdit) -> None:
     Generation.objects.filter(pk=edit.pk, status_message_id=edit.message_id).update(status_text=edit.text)
+
+
+def _language_of(row: Generation) -> str:
+    return languages.of(row.requester.language, row.requester.language_code)
 
 
 def forget_status(pk: int, message_id: int) -> None:

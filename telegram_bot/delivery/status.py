@@ -12,6 +12,7 @@ from telegram.ext import ExtBot
 
 from generations import services
 
+from .. import languages
 from ..buttons import markup
 from ..errors import Next, sort
 from ..limiter import OPTIONAL
@@ -65,12 +66,14 @@ class StatusBoard:
         if not await sync_to_async(rows.still_unfinished)(edit.pk):
             return
         began = timezone.now()
+        with languages.speaking(edit.language):
+            buttons = markup(keyboards.waiting(edit.pk))
         try:
             await self.bot.edit_message_text(
                 edit.text,
                 chat_id=edit.chat_id,
                 message_id=edit.message_id,
-                reply_markup=markup(keyboards.waiting(edit.pk)),
+                reply_markup=buttons,
                 rate_limit_args=OPTIONAL,
             )
         except TelegramError as error:

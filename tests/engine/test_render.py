@@ -10,7 +10,7 @@ import torch
 
 from generations.engine.base import EngineError, RenderCancelled, VideoSpec, render_one
 from generations.engine.card import InvalidSpec
-from generations.engine.modelscope.pipeline import ModelScopeEngine
+from generations.engine.modelscope.pipeline import NO_LONGER, ModelScopeEngine
 from tests.engine.checkpoint import AUTOENCODER_FILE, UNET_FILE, edit_state
 
 
@@ -85,7 +85,8 @@ def test_a_value_out_of_range_is_refused_with_the_range(
 ) -> None:
     with pytest.raises(EngineError) as caught:
         render_one(engine, replace(spec, **change))
-    assert (caught.value.public_reason, caught.value.retryable) == (reason, False)
+    assert (str(caught.value), caught.value.retryable) == (reason, False)
+    assert caught.value.public_reason == NO_LONGER
     with pytest.raises(InvalidSpec) as refused:
         engine.card.check(replace(spec, **change))
     assert (str(refused.value), refused.value.field) == (reason, next(iter(change)))

@@ -119,7 +119,7 @@ def test_a_value_out_of_range_is_refused_alone(engine: ModelScopeEngine, four: l
     told: set[int] = set()
     wrong, right = engine.render([replace(four[0], guidance_scale=99.0), four[1]], lambda place, *_: told.add(place))
     assert isinstance(wrong, EngineError)
-    assert wrong.public_reason == "guidance_scale must be a number from 1 to 30, not 99.0."
+    assert str(wrong) == "guidance_scale must be a number from 1 to 30, not 99.0."
     assert_same([right], [render_one(engine, four[1])])
     assert told == {1}
 

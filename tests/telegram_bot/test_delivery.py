@@ -78,15 +78,16 @@ async def test_a_rerun_arrives_in_the_same_chat(house: House, render: Finish, ad
 
 
 @pytest.mark.parametrize("kind", ["animation", "document"])
-async def test_whatever_telegram_makes_of_the_clip_its_file_id_is_kept(house: House, kind: str) -> None:
+async def test_whatever_telegram_makes_of_the_clip_its_kind_and_id_are_kept(house: House, kind: str) -> None:
     from telegram import Message
 
-    from telegram_bot.delivery.handover import file_id
+    from telegram_bot.delivery.handover import file_of
 
     size = {"width": 64, "height": 64, "duration": 1} if kind == "animation" else {}
     file = {"file_id": "kept", "file_unique_id": "u", **size}
     chat = {"id": ALICE, "type": "private"}
-    assert file_id(Message.de_json({"message_id": 1, "date": 0, "chat": chat, kind: file}, None)) == "kept"
+    message = Message.de_json({"message_id": 1, "date": 0, "chat": chat, kind: file}, None)
+    assert file_of(message) == (kind, "kept")
 
 
 # --- words instead of a video

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -148,6 +149,8 @@ async def test_people_who_write_at_once_do_not_pass_the_limit(house: House) -> N
             return services.submit(person, "a cat", request_key=f"k{number}", place=services.Place(GROUP))
         except services.limits.LimitReached as refusal:
             return refusal.rule
+        finally:
+            connection.close()
 
     threads = [asyncio.to_thread(submit, number) for number in range(8)]
     outcomes = await asyncio.gather(*threads)

@@ -253,10 +253,11 @@ async def test_a_translation_is_offered_and_kept_beside_what_was_typed(
     house: House, render: Finish, translation: Any
 ) -> None:
     translation("good")
-    house.telegram.add_user(ALICE, "Alice", language_code="ru")
+    # One that the bot itself does not speak.
+    house.telegram.add_user(ALICE, "Alice", language_code="uk")
     note = (await house.say(f"{RUSSIAN} --seed 7"))[-1]
     assert (note.text, labels(note)) == (TRANSLATED, [["Make that"], ["As I typed it", "Cancel"]])
-    assert translators.asked == [(RUSSIAN, "ru")]
+    assert translators.asked == [(RUSSIAN, "uk")]
     await press(house, note, "Make that")
     [row] = await jobs()
     assert (row.prompt, row.translated_prompt, row.spec().prompt) == (RUSSIAN, "a red circle", "a red circle")

@@ -55,7 +55,7 @@ async def test_a_full_queue(house: House) -> None:
     await set_policy(queue_limit=1)
     await house.say("one")
     [refusal] = await house.say("two", 1002)
-    assert refusal.text == "The queue is full: 1 prompts wait already. Please try again in a few minutes."
+    assert refusal.text == "The queue is full: 1 prompt waits already. Please try again in a few minutes."
 
 
 async def test_a_full_disk(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ async def test_a_prompt_becomes_a_video(telegram: Simulator, bot: Callable[[], A
         telegram.say(ALICE, "/start")
         await until(lambda: len(telegram.bot_messages(ALICE)) == 2)
     await task
-    assert [call.params["commands"][0]["command"] for call in telegram.calls("setMyCommands")] == ["start"]
+    assert telegram.calls("setMyCommands")[0].params["commands"][0]["command"] == "start"
     assert (await job()).delivery == Delivery.DELIVERED
     assert (await sync_to_async(PollingLease.objects.get)()).owner == "", "free for the next"
 

@@ -78,7 +78,7 @@ async def test_two_people_of_a_group_are_answered_each(house: House) -> None:
         house.telegram.say(GROUP, "/video a dog", user_id=person)
     await decide(house)
     await speak(house)
-    full = "The queue is full: 1 prompts wait already. Please try again in a few minutes."
+    full = "The queue is full: 1 prompt waits already. Please try again in a few minutes."
     assert [message.text for message in house.telegram.bot_messages(GROUP)] == [full, texts.for_several(full, 2)]
 
 
@@ -148,9 +148,9 @@ async def test_a_flood_of_one_person_takes_little_and_the_known_prompt_is_still_
         queries.append(sql)
         return execute(sql, *rest)
 
-    def watched(wishes: dict[int, Any]) -> None:
+    def watched(wishes: dict[int, Any], spoken: dict[int, str]) -> None:
         with connection.execute_wrapper(count):
-            decisions.settle(wishes)
+            decisions.settle(wishes, spoken)
 
     with monkeypatch.context() as patch:
         patch.setattr(consumer, "settle", watched)

@@ -22,6 +22,7 @@ from generations.engine.base import (
     RenderCancelled,
     StepCallback,
     VideoSpec,
+    gettext_noop,
 )
 from generations.engine.card import LATENT_STRIDE, InvalidSpec, ModelCard, read_card
 from generations.engine.modelscope import memory, sampler
@@ -37,8 +38,12 @@ from generations.engine.modelscope.unet import Below, TextContext
 from generations.engine.modelscope.weights import Networks, load_networks
 from generations.engine.presets import PRESETS, Preset, Work
 
-BROKEN = "The video came out broken. Please try again, perhaps with another seed or a lower guidance."
-TOO_BIG = "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
+BROKEN = gettext_noop("The video came out broken. Please try again, perhaps with another seed or a lower guidance.")
+TOO_BIG = gettext_noop(
+    "This video needs more memory than the machine has. Please ask for fewer frames or a smaller size."
+)
+# Checked when it was asked for, with another model or other limits.
+NO_LONGER = gettext_noop("The model that is here now cannot make this video. Please send the prompt again.")
 # A smaller UNet than this is rendered by one CPU thread. Its operations are so short that a second thread saves one
 # second per clip on an idle machine, and on a busy one each waits for the other to be scheduled: 503 s instead of 7 s.
 SMALL_NETWORK = 20_000_000
@@ -381,7 +386,7 @@ class ModelScopeEngine:
             try:
                 self.card.check(spec)
             except InvalidSpec as error:
-                refused[place] = EngineError(str(error), public_reason=str(error))
+                refused[place] = EngineError(str(error), public_reason=NO_LONGER)
         return refused
 
     def _fitting(self, spec: VideoSpec, most: int) -> int:

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('generations', '0010_groups_and_asked_prompts'),
+        ('generations', '0011_language'),
     ]
 
     operations = [
