@@ -14,20 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import secrets
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import commit, describe_device, summary, versions, write_result
 
-AT_ONCE = 5_000
 # A year of the whole, at an even pace.
 SPAN = timedelta(days=365)
 # How many of a thousand end otherwise than with a video; the newest few are not ended.
@@ -112,78 +109,107 @@ def measure(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def fill(rows: int, people: int) -> None:
+    """Copies of one row each, by the database itself: objects of a million rows would take many times as long."""
+    from django.core.management.color import no_style
     from django.db import connection
-
-    from generations.models import Requester
-
-    for first in range(0, people, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, people))
-        Requester.objects.bulk_create(
-            Requester(user_id=10_000_000 + number, display_name=f"Person {number}", username=f"person_{number}")
-            for number in numbers
-        )
-    owners = list(Requester.objects.order_by("pk").values_list("pk", flat=True))
-    Requester.objects.filter(pk__in=owners[::1000]).update(banned_at="2026-01-01T00:00:00Z", ban_reason="spam")
-    for first in range(0, rows, AT_ONCE):
-        make(range(first, min(first + AT_ONCE, rows)), rows, owners)
-        if first % (20 * AT_ONCE) == 0:
-            print(f"admin: {first} rows", file=sys.stderr, flush=True)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-
-
-def make(numbers: range, rows: int, owners: list[int]) -> None:
-    from generations.models import REPORT, Generation, GenerationEvent
-
-    made = Generation.objects.bulk_create(generations(numbers, rows, owners))
-    events = []
-    for row, number in zip(made, numbers, strict=True):
-        kinds = ["queued", "started", row.status] if row.started_at else ["queued"]
-        kinds += [REPORT] if number % REPORTED_EACH == 1 else []
-        events += [GenerationEvent(generation_id=row.pk, kind=kind, actor="gpu-1.12.abcd") for kind in kinds]
-    GenerationEvent.objects.bulk_create(events)
-
-
-def generations(numbers: range, rows: int, owners: list[int]) -> Iterator[Any]:
     from django.utils import timezone
 
-    from generations.models import Delivery, Generation, Status
+    from generations.models import REPORT, Generation, GenerationEvent, Requester
 
-    chance = random.Random(numbers.start)
-    now = timezone.now()
-    for number in numbers:
-        at = now - SPAN * ((rows - number) / rows)
-        words = [chance.choice(["a", "one", "two"]), chance.choice(THINGS), chance.choice(MANNERS), f"number {number}"]
-        words += [RARE] if number % 50_000 == 7 else []
-        lot = chance.randrange(1000)
-        left = rows - number
-        status, delivery = Status.SUCCEEDED, Delivery.DELIVERED
-        if left <= HELD:
-            status, delivery = Status.PENDING_REVIEW, Delivery.NONE
-        elif left <= HELD + WAITING:
-            status, delivery = Status.QUEUED, Delivery.NONE
-        elif lot < FAILED:
-            status = Status.FAILED
-        elif lot < FAILED + CANCELLED:
-            status = Status.CANCELLED
-        ended = delivery != Delivery.NONE
-        failed = status == Status.FAILED
-        yield Generation(
-            request_key=f"update:{number}",
-            requester_id=chance.choice(owners),
-            prompt=" ".join(words),
-            **{"seed": number, "frames": 16, "width": 256, "height": 256, "fps": 8, "steps": 50, "guidance_scale": 9.0},
-            preset=chance.choices(["exact", "fast", "balanced"], [90, 9, 1])[0],
-            **{"status": status, "delivery": delivery, "host": chance.choice(["gpu-1", "gpu-2"]) if ended else ""},
-            **{"queued_at": at, "started_at": at + timedelta(seconds=20) if ended else None},
-            finished_at=at + timedelta(seconds=50) if ended else None,
-            render_seconds=chance.uniform(20, 40) if status == Status.SUCCEEDED else None,
-            public_error=chance.choice(["Not enough memory.", "It went wrong."]) if failed else "",
-            traceback="Traceback: " + "x" * 2000 if failed else "",
-            file=f"videos/{number}.mp4" if status == Status.SUCCEEDED else "",
-            poster=f"videos/{number}.jpg" if status == Status.SUCCEEDED else "",
-            **{"chat_id": number % 1000 + 1, "sha256": "0" * 64, "model_name": "demo", "status_text": "Done. " * 20},
+    person = Requester.objects.create(user_id=10_000_000)
+    names = {"display_name": "'Person ' || n", "username": "'person_' || n", "user_id": "t.user_id + n"}
+    banned = "CASE WHEN n % 1000 = 1 THEN t.created_at END"
+    multiply(Requester, person.pk, people, {**names, "banned_at": banned})
+    begin = timezone.now() - SPAN
+    usual = {"frames": 16, "width": 256, "height": 256, "fps": 8, "steps": 50, "guidance_scale": 9.0, "seed": 1}
+    words = {"model_name": "demo", "status_text": "Done. " * 20, "sha256": "0" * 64, "chat_id": 1, "queued_at": begin}
+    row = Generation.objects.create(request_key="update:0", requester=person, prompt="a", **usual, **words)
+    Generation.objects.filter(pk=row.pk).update(created_at=begin)
+    multiply(Generation, row.pk, rows, generation(rows, person.pk, people))
+    event = GenerationEvent.objects.create(generation=row, kind="queued", actor="gpu-1.12.abcd")
+    for kind in ("queued", "started", "delivered"):
+        multiply(GenerationEvent, event.pk, rows, {"generation_id": "t.generation_id + n", "kind": f"'{kind}'"})
+    number = {"generation_id": f"t.generation_id + n * {REPORTED_EACH}", "kind": f"'{REPORT}'"}
+    multiply(GenerationEvent, event.pk, rows // REPORTED_EACH, number)
+    with connection.cursor() as cursor:
+        for statement in connection.ops.sequence_reset_sql(no_style(), [Requester, Generation, GenerationEvent]):
+            cursor.execute(statement)
+        # Else the planner knows nothing of the new rows, as in no installation.
+        cursor.execute("ANALYZE")
+    print(f"admin: {rows} rows", file=sys.stderr, flush=True)
+
+
+def multiply(model: Any, template: int, count: int, changes: dict[str, str]) -> None:
+    """Insert copies of a row with changes: SQL of n, which is their number from 1 on, and of the row itself, t."""
+    from django.db import connection
+    from django.db.models import Max
+
+    last = model.objects.aggregate(last=Max("pk"))["last"]
+    table = model._meta.db_table
+    columns = [field.column for field in model._meta.concrete_fields]
+    values = {"id": f"{last} + n", **changes}
+    chosen = ", ".join(values.get(column, f't."{column}"') for column in columns)
+    named = ", ".join(f'"{column}"' for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({named}) "
+            "WITH RECURSIVE series(n) AS "
+            f"(SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM series WHERE n < {count}) "
+            f"SELECT {chosen} FROM series, {table} AS t WHERE t.id = {template}"
         )
+
+
+def generation(rows: int, first_person: int, people: int) -> dict[str, str]:
+    """The lot of a row is drawn by a product modulo a prime: the same in every run and on every database."""
+    pace = SPAN.total_seconds() / rows
+    lot, left = "((n * 7919) % 1009)", f"({rows} - n)"
+    ended = f"{left} >= {HELD + WAITING}"
+    failed, cancelled = f"{lot} < {FAILED}", f"{lot} < {FAILED + CANCELLED}"
+    made = f"{ended} AND NOT {cancelled}"
+    status = (
+        f"CASE WHEN {left} < {HELD} THEN 'pending_review' WHEN NOT {ended} THEN 'queued' "
+        f"WHEN {failed} THEN 'failed' WHEN {cancelled} THEN 'cancelled' ELSE 'succeeded' END"
+    )
+
+    def when(condition: str, value: str, otherwise: str = "''") -> str:
+        return f"CASE WHEN {condition} THEN {value} ELSE {otherwise} END"
+
+    rare = when("n % 50000 = 7", f"' {RARE}'")
+    prompt = ["'a '", one_of(THINGS, 15485863), "' '", one_of(MANNERS, 32452843), "' number '", "n", rare]
+    return {
+        "request_key": "'update:' || n",
+        "requester_id": f"{first_person} + (n * 104729) % {people}",
+        "prompt": " || ".join(prompt),
+        "seed": "n",
+        "preset": f"CASE WHEN {lot} % 100 = 0 THEN 'balanced' WHEN {lot} % 10 = 1 THEN 'fast' ELSE 'exact' END",
+        "status": status,
+        "delivery": when(ended, "'delivered'", "'none'"),
+        "host": when(ended, one_of(("gpu-1", "gpu-2"), 7), "''"),
+        "created_at": later(f"n * {pace}"),
+        "queued_at": later(f"n * {pace}"),
+        "started_at": when(ended, later(f"n * {pace} + 20"), "NULL"),
+        "finished_at": when(ended, later(f"n * {pace} + 50"), "NULL"),
+        "render_seconds": when(made, f"20 + {lot} / 50.0", "NULL"),
+        "public_error": when(f"{ended} AND {failed}", one_of(("Not enough memory.", "It went wrong."), 3)),
+        "traceback": when(f"{ended} AND {failed}", f"'Traceback: {'x' * 2000}'"),
+        "file": when(made, "'videos/' || n || '.mp4'"),
+        "poster": when(made, "'videos/' || n || '.jpg'"),
+        "chat_id": "n % 1000 + 1",
+    }
+
+
+def one_of(words: tuple[str, ...], factor: int) -> str:
+    cases = " ".join(f"WHEN {place} THEN '{word}'" for place, word in enumerate(words))
+    return f"(CASE (n * {factor} / 11) % {len(words)} {cases} END)"
+
+
+def later(seconds: str) -> str:
+    """So long after the row that is copied."""
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        return f"t.created_at + ({seconds}) * INTERVAL '1 second'"
+    return f"strftime('%Y-%m-%d %H:%M:%f', t.created_at, '+' || ({seconds}) || ' seconds')"
 
 
 # --- the pages

@@ -62,7 +62,8 @@ def stacked_bars(key: str, title: str, kinds: Sequence[str], bars: Sequence[Bar]
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-labelledby="{}-title {}-desc">{}{}{}</svg>',
         *(WIDTH, HEIGHT, key, key, described, lines, together(columns)),
     )
-    return format_html("{}{}", picture, table(title, kinds, bars))
+    keys = format_html_join("", '<span class="key-{0}">{0}</span>', ((kind,) for kind in kinds))
+    return format_html('<p class="legend" aria-hidden="true">{}</p>{}{}', keys, picture, table(title, kinds, bars))
 
 
 def table(title: str, kinds: Sequence[str], bars: Sequence[Bar]) -> SafeString:

