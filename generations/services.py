@@ -583,13 +583,14 @@ def _licence_of(generation: Generation) -> str:
 
 def chat_moved(old_id: int, new_id: int) -> int:
     """The chat goes on under another id, where its old message numbers mean nothing. Returns how many rows moved."""
-    with transaction.atomic():
-        Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
-        groups.moved(old_id, new_id)
-        AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
-        return Generation.objects.filter(chat_id=old_id).update(
-            chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
-        )
+    # One by one: a group's row that is held while jobs are waited for would hold up whoever submits there, and with a
+    # worker between them all three would wait for ever.
+    Policy.objects.filter(operators_chat_id=old_id).update(operators_chat_id=new_id)
+    groups.moved(old_id, new_id)
+    AskedPrompt.objects.filter(chat_id=old_id).update(chat_id=new_id, thread_id=None, prompt_message_id=None)
+    return Generation.objects.filter(chat_id=old_id).update(
+        chat_id=new_id, thread_id=None, prompt_message_id=None, status_message_id=None
+    )
 
 
 def group_joined(chat_id: int, title: str) -> None:
@@ -599,9 +600,8 @@ def group_joined(chat_id: int, title: str) -> None:
 
 def group_left(chat_id: int, title: str) -> int:
     """The bot was removed from this group. Returns how many prompts and results that concerned."""
-    with transaction.atomic():
-        groups.seen(chat_id, title).leave()
-        return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
+    groups.seen(chat_id, title).leave()
+    return chat_unreachable(chat_id, by="bot", reason="the bot was removed from the group", since=timezone.now())
 
 
 def make_smaller(generation: Generation, owner: str, *, reason: str) -> bool:
