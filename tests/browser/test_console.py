@@ -183,7 +183,7 @@ def test_the_page_of_a_job_follows_it_without_a_reload(
 def at_work(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A queue server with two workers, and a bot: nothing is wrong."""
     monkeypatch.setattr(rendering, "device", lambda: "cuda:0 (NVIDIA L4), 9.2 of 23.6 GB in use")
-    PollingLease.objects.create(bot_id="1", owner="bot", lease_until=timezone.now() + timedelta(hours=1))
+    PollingLease.objects.create(bot_id="1", owner="bot", lease_until=timezone.now() + timedelta(seconds=20))
     with ValkeyServer() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
