@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -58,7 +59,7 @@ def lately() -> Figures:
     next_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     since = next_hour - timedelta(hours=HOURS)
     ended = Generation.objects.filter(finished_at__gte=since).order_by("-finished_at")
-    rows = list(
+    rows: list[tuple[Any, ...]] = list(
         ended.values_list(
             "status", "created_at", "started_at", "finished_at", "render_seconds", "requester_id", "public_error"
         )[:LOOKED_AT]
