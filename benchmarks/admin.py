@@ -130,7 +130,7 @@ def fill(rows: int, people: int) -> None:
     for kind in ("queued", "started", "delivered"):
         multiply(GenerationEvent, event.pk, rows, {"generation_id": "t.generation_id + n", "kind": f"'{kind}'"})
     number = {"generation_id": f"t.generation_id + n * {REPORTED_EACH}", "kind": f"'{REPORT}'"}
-    multiply(GenerationEvent, event.pk, rows // REPORTED_EACH, number)
+    multiply(GenerationEvent, event.pk, max(1, (rows - 1) // REPORTED_EACH), number if rows > REPORTED_EACH else {})
     with connection.cursor() as cursor:
         for statement in connection.ops.sequence_reset_sql(no_style(), [Requester, Generation, GenerationEvent]):
             cursor.execute(statement)

@@ -8,7 +8,7 @@ logger = logging.getLogger(__name__)
 
 # As Django writes icontains, so that it is found for it.
 TRIGRAMS = """
-    CREATE INDEX CONCURRENTLY IF NOT EXISTS generation_prompt_words ON generations_generation
+    CREATE INDEX CONCURRENTLY generation_prompt_words ON generations_generation
     USING gin (UPPER(prompt::text) gin_trgm_ops)
 """
 
@@ -20,6 +20,8 @@ class AddIndexQuietly(migrations.AddIndex):
         if schema_editor.connection.vendor != 'postgresql':
             return super().database_forwards(app_label, schema_editor, from_state, to_state)
         model = to_state.apps.get_model(app_label, self.model_name)
+        # What is left of an earlier try that was interrupted.
+        schema_editor.execute(f'DROP INDEX IF EXISTS {self.index.name}')
         schema_editor.add_index(model, self.index, concurrently=True)
 
 
@@ -32,6 +34,7 @@ def add_trigrams(apps, schema_editor):
     except DatabaseError as error:
         logger.warning('No index for words in prompts: %s', str(error).strip())
         return
+    schema_editor.execute('DROP INDEX IF EXISTS generation_prompt_words')
     schema_editor.execute(TRIGRAMS)
 
 
@@ -46,15 +49,10 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('generations', '0011_language'),
+        ('generations', '0012_host'),
     ]
 
     operations = [
-        migrations.AddField(
-            model_name='generation',
-            name='host',
-            field=models.CharField(blank=True, default='', help_text='The machine that rendered it last.', max_length=100, verbose_name='worker'),
-        ),
         AddIndexQuietly(
             model_name='generation',
             index=models.Index(fields=['preset', '-id'], name='generation_by_preset'),
