@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import limits, services
+from generations import audit_log, limits, services
 from generations.models import Policy, Requester
 
 # Whoever is refused for who they are reads the reason once in this time, and is answered shortly otherwise.
@@ -23,14 +24,28 @@ def closed_to(user_id: int) -> str:
     return "" if Requester.objects.filter(user_id=user_id, admitted_at__isnull=False).exists() else str(access)
 
 
-def admit(requester: Requester) -> bool:
-    """From now on this person may submit, whomever the policy lets in. False when that was so before."""
-    return requester.admit()
+def admit(requester: Requester, *, by: services.Operator | None = None) -> bool:
+    """From now on this person may submit, whomever the policy lets in. False when that was so before.
+
+    by: the operator who did it on purpose; None: it follows from something else.
+    """
+    return _audited("access given", requester, by, requester.admit)
 
 
-def withdraw_access(requester: Requester) -> bool:
+def withdraw_access(requester: Requester, *, by: services.Operator | None = None) -> bool:
     """A stranger again, where the policy lets in only some."""
-    return requester.withdraw_access()
+    return _audited("access withdrawn", requester, by, requester.withdraw_access)
+
+
+def _audited(
+    action: audit_log.Action, requester: Requester, by: services.Operator | None, change: Callable[[], bool]
+) -> bool:
+    with transaction.atomic():
+        changed = change()
+        if changed and by is not None:
+            given = action == "access given"
+            audit_log.write(action, requester, by=by, before={"access": not given}, after={"access": given})
+    return changed
 
 
 def terms() -> tuple[str, int]:

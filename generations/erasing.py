@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import CharField, Q
 from django.db.models.functions import Cast
 
+from generations import audit_log
 from generations.models import AskedPrompt, Erasure, Generation, Requester
 from generations.services import Operator
 
@@ -26,7 +27,7 @@ Messages = Mapping[int, set[int]]
 # person's number and messages, is part of the transaction, and returns how many rows it emptied.
 ELSEWHERE: list[Callable[[int, Messages], int]] = []
 
-ERASED = "(erased)"
+ERASED = audit_log.ERASED
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def erase(user_id: int, *, by: Operator | None = None) -> Erasure | None:
         if requester is None:
             return None
         _blank_log(requester)
+        if by is not None:
+            audit_log.write("erased", requester, by=by)
+        audit_log.forget(requester)
         _, deleted = own.delete()
         prompts = deleted.get("generations.Generation", 0)
         banned_at = requester.banned_at

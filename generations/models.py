@@ -25,6 +25,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import MaxValueValidator
 from django.db import connection, models, transaction
 from django.db.models import F, Q
@@ -96,6 +97,12 @@ class Requester(models.Model):
     # Fair order: whoever was served longest ago comes first.
     last_served_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        permissions = [
+            ("ban_requester", "Can ban people"),
+            ("admit_requester", "Can give and withdraw access"),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or self.username or str(self.user_id)
@@ -526,6 +533,14 @@ class Generation(models.Model):
             models.Index(fields=["host", "-id"], name="generation_by_host"),
             # What ended lately: the dashboard's figures.
             models.Index(fields=["finished_at"], name="generation_finished"),
+        ]
+        # What each role gets of these: roles.py.
+        permissions = [
+            ("review_generation", "Can approve and reject prompts"),
+            ("cancel_generation", "Can cancel prompts"),
+            ("rerun_generation", "Can run prompts again"),
+            ("resend_generation", "Can have videos sent again"),
+            ("use_rq", "Can use the pages of RQ"),
         ]
 
     def __str__(self) -> str:
@@ -965,3 +980,42 @@ class Erasure(models.Model):
 
     def __str__(self) -> str:
         return f"erasure {self.pk}"
+
+
+class AuditEntry(models.Model):
+    """What an operator did, to what, and what it changed. Only ever added to, by audit_log.write()."""
+
+    class Via(models.TextChoices):
+        ADMIN = "admin", "Admin"
+        TELEGRAM = "telegram", "Telegram"
+        COMMAND = "command", "Command line"
+        SYSTEM = "system", "By itself"
+
+    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # As it was then: the account may be gone.
+    actor_label = models.CharField(max_length=150, blank=True)
+    via = models.CharField(max_length=10, choices=Via)
+    action = models.CharField(max_length=30)
+    # No foreign key: the entry outlives what it is about.
+    object_type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=64)
+    object_label = models.CharField(max_length=200)
+    # Whom it concerns: when that person is erased, nothing here may tell who it was.
+    person = models.ForeignKey(Requester, null=True, on_delete=models.SET_NULL, related_name="+")
+    before = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    after = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    note = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name_plural = "audit log"
+        default_permissions = ("view",)
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["object_type", "object_id", "-id"], name="audit_by_object"),
+            models.Index(fields=["action", "-id"], name="audit_by_action"),
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.object_label}"

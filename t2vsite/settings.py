@@ -11,6 +11,7 @@ import re
 import secrets
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,6 +119,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "telegram_bot",
@@ -135,6 +137,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "t2vsite.auditing.ThroughTheAdmin",
+    # Last, as it turns the answer to a password that was not looked at into the page that says so.
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "t2vsite.urls"
@@ -211,7 +216,7 @@ RQ_QUEUES = {
     },
 }
 
-# django-rq lets every staff member see, requeue and delete jobs; generations.admin shows its pages to superusers only.
+# django-rq lets every staff member see, requeue and delete jobs; generations.admin shows its pages to few.
 RQ_SHOW_ADMIN_LINK = False
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -286,6 +291,23 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 
+# The login brake: so many wrong passwords for one name, and none is looked at for this long. By name alone, because
+# behind a proxy an address is the proxy's or whatever the client wrote into a header.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = ["username"]
+# It wants the address among them.
+SILENCED_SYSTEM_CHECKS = ["axes.W006"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+# Else whoever goes on guessing could lock the operator out for good.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_LOCKOUT_TEMPLATE = "locked.html"
+# Nothing is kept of logins that went well, and failures are no matter of the admin's pages.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
 X_FRAME_OPTIONS = "DENY"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
@@ -315,6 +337,8 @@ LOGGING: dict[str, Any] = {
         # httpx logs every request's URL at INFO, and Telegram's URLs contain the bot token.
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # Four lines for each login that went well.
+        "axes": {"level": "WARNING"},
         "rq.worker": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.server": {"level": "WARNING"},
     },

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+from generations.admin.audited import Audited
 from generations.admin.shared import STYLE, LongList, link, pill, shortened
 from telegram_bot.models import AccessRequest, Invitation
 
@@ -23,7 +24,7 @@ COLOURS = {State.OPEN: "queued", State.GRANTED: "free", State.DENIED: "banned"}
 
 
 @admin.register(Invitation)
-class InvitationAdmin(LongList, InvitationModelAdmin):
+class InvitationAdmin(Audited, LongList, InvitationModelAdmin):
     list_display = ["address", "standing", "used", "uses_left", "expires_at", "note", "created_by", "created_at"]
     list_display_links = ["note"]
     search_fields = ["note", "code"]
@@ -77,9 +78,12 @@ class InvitationAdmin(LongList, InvitationModelAdmin):
 
     @admin.action(description="Revoke", permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        from telegram_bot import invitations
+
+        assert request.user.is_authenticated
         revoked = 0
         for invitation in queryset:
-            if invitation.revoke():
+            if invitations.revoke(invitation, by=request.user):
                 revoked += 1
                 self.log_change(request, invitation, "Revoked.")
         self.message_user(request, f"Revoked: {revoked}. Whoever has come by them keeps access.", messages.SUCCESS)
@@ -97,7 +101,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(AccessRequest)
-class AccessRequestAdmin(LongList, RequestModelAdmin):
+class AccessRequestAdmin(Audited, LongList, RequestModelAdmin):
     list_display = ["person", "username", "number", "standing", "created_at", "decided_by", "decided_at"]
     list_display_links = None
     list_filter = [StateFilter]

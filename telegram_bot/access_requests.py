@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from generations import access, services
+from generations import access, audit_log, services
 
 from . import bulletins, languages, texts
 from .buttons import Action, Button, Keyboard, Press, Pressed, callback
@@ -77,6 +77,8 @@ def decide(pk: int, *, granted: bool, by: AbstractBaseUser) -> tuple[AccessReque
             return request, False
         if granted:
             access.admit(requester)
+        decided: audit_log.Action = "access given" if granted else "access denied"
+        audit_log.write(decided, request, by=by, before={"state": State.OPEN}, after={"state": request.state})
         _tell_outcome(request, by)
         with languages.speaking(languages.of(requester.language, requester.language_code)):
             words = texts.access_granted() if granted else texts.access_denied(timezone.now() + ASK_AGAIN)

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 
+from generations.admin.audited import Audited
 from telegram_bot import access_admin  # noqa: F401
 from telegram_bot.models import Alert, OperatorAccount, ReceivedUpdate
 
@@ -88,27 +89,12 @@ class ReceivedUpdateAdmin(UpdateModelAdmin):
 
 
 @admin.register(OperatorAccount)
-class OperatorAccountAdmin(OperatorModelAdmin):
-    """For superusers: whoever may add one could act as any user."""
+class OperatorAccountAdmin(Audited, OperatorModelAdmin):
+    """For the role Admin: whoever may add one could act as any user."""
 
     list_display = ["user", "telegram_id", "created_at"]
     list_select_related = ["user"]
     fields = ["user", "telegram_id"]
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return request.user.is_active and request.user.is_superuser
-
-    def has_view_permission(self, request: HttpRequest, obj: OperatorAccount | None = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_module_permission(request)
-
-    def has_change_permission(self, request: HttpRequest, obj: OperatorAccount | None = None) -> bool:
-        return self.has_module_permission(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: OperatorAccount | None = None) -> bool:
-        return self.has_module_permission(request)
 
 
 @admin.register(Alert)

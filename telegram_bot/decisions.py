@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 
-from generations import afterwards, groups, services
+from generations import afterwards, audit_log, groups, services
 
 from . import commands, edits, inbox, languages, outbox, refusals, texts
 from .actions import LAST, NOTED, act
@@ -88,6 +88,7 @@ class Decisions:
         return {update_id: self._wishes.pop(update_id) for update_id in update_ids if update_id in self._wishes}
 
 
+@audit_log.through(audit_log.Via.TELEGRAM)
 def settle(wishes: dict[int, Wish], spoken: Mapping[int, str]) -> dict[str, Pressed]:
     """Submit the prompts, do what the buttons say and note all answers. Whoever does it once more finds the same jobs.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from generations import access, services
+from generations import access, audit_log, services
 
 from . import access_requests, lease
 from .models import Invitation, InvitationUse
@@ -57,6 +57,15 @@ def why_not(invitation: Invitation) -> str:
     if invitation.expires_at is not None and invitation.expires_at <= timezone.now():
         return "expired"
     return "used up" if invitation.uses_left == 0 else ""
+
+
+def revoke(invitation: Invitation, *, by: services.Operator) -> bool:
+    """It lets in nobody more. False when that was so before."""
+    with transaction.atomic():
+        revoked = invitation.revoke()
+        if revoked:
+            audit_log.write("revoked", invitation, by=by, before={"revoked": False}, after={"revoked": True})
+    return revoked
 
 
 def of_person(user_id: int) -> list[dict[str, object]]:

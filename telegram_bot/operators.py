@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 
-from generations import services
+from generations import audit_log, services
 
 from .models import OperatorAccount
 
@@ -48,6 +48,7 @@ def is_operators_chat(chat_id: int, telegram_id: int) -> bool:
 def forget(telegram_id: int) -> None:
     """Everything that is kept of this person is to go: then they are no operator in Telegram any more."""
     OperatorAccount.objects.filter(telegram_id=telegram_id).delete()
+    audit_log.forget_value(OperatorAccount, "telegram_id", telegram_id)
 
 
 def account_of(telegram_id: int) -> dict[str, Any] | None:

@@ -38,13 +38,22 @@ MAY_IMPORT = {
     },
     "generations.limits": {"generations.models"},
     "generations.personal": {"generations.models", "generations.limits"},
-    "generations.access": {"generations.models", "generations.limits", "generations.services"},
+    "generations.access": {
+        "generations.models",
+        "generations.audit_log",
+        "generations.limits",
+        "generations.services",
+    },
+    "generations.audit_log": {"generations.models"},
+    # A migration imports it.
+    "generations.roles": set(),
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.language": set(),
     "generations.groups": {"generations.models", "generations.prompts"},
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
         "generations.models",
+        "generations.audit_log",
         "generations.limits",
         "generations.groups",
         "generations.language",
@@ -77,11 +86,12 @@ MAY_IMPORT = {
         "generations.services",
         "t2vsite.health",
     },
-    "telegram_bot.admin": {"telegram_bot", "generations.admin.shared"},
-    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.shared"},
+    "telegram_bot.admin": {"telegram_bot", "generations.admin.audited"},
+    "telegram_bot.access_admin": {"telegram_bot", "generations.admin.audited", "generations.admin.shared"},
     "telegram_bot": {
         "telegram_bot",
         "generations.access",
+        "generations.audit_log",
         "generations.services",
         "generations.groups",
         "generations.asked",

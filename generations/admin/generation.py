@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 
 from generations import services
 from generations.admin import dashboard, facts
+from generations.admin.audited import Audited
 from generations.admin.filters import (
     FailureFilter,
     PresetFilter,
@@ -29,7 +30,7 @@ from generations.admin.filters import (
     RequesterBannedFilter,
     WorkerFilter,
 )
-from generations.admin.levers import LEVERS, RerunForm
+from generations.admin.levers import LEVERS, Lever, RerunForm, is_held
 from generations.admin.lineage import lineage
 from generations.admin.shared import (
     STYLE,
@@ -44,6 +45,7 @@ from generations.engine.card import InvalidSpec
 from generations.flags import InvalidFlag
 from generations.models import Delivery, Generation, Requester, Status
 from generations.prompts import PromptRefused
+from generations.roles import CANCEL, RERUN, RESEND, REVIEW
 
 # EngineError: the model folder cannot be read.
 CANNOT_RERUN = (PromptRefused, InvalidSpec, EngineError)
@@ -60,7 +62,7 @@ ROWS_SEARCHED = 200_000 if connection.vendor == "sqlite" else None
 
 
 @admin.register(Generation)
-class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
+class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelAdmin):
     list_display = [
         "thumbnail",
         "pills",
@@ -114,9 +116,17 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         """History is never edited: Django's own form stays read-only for everybody."""
         return False
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """The levers are what "change" means here."""
-        return request.user.has_perm("generations.change_generation")
+    def has_review_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(REVIEW)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(CANCEL)
+
+    def has_rerun_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(RERUN)
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(RESEND)
 
     def has_delete_permission(self, request: HttpRequest, obj: Generation | None = None) -> bool:
         """Never while somebody still waits for the answer."""
@@ -184,8 +194,9 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
             "lineage": lineage(obj),
             # Of Telegram's message, when it came with one.
             "update_number": int(number) if origin == "update" and number.isdecimal() else None,
-            "levers": {name: lever for name, lever in LEVERS.items() if lever.offered(obj)},
-            "can_operate": self.has_operate_permission(request),
+            "levers": {name: lever for name, lever in LEVERS.items() if self._may_pull(request, obj, lever)},
+            "can_reject": is_held(obj) and self.has_review_permission(request),
+            "can_rerun": self.has_rerun_permission(request),
             "status_pill": self.status_pill(obj),
             "delivery_pill": self.delivery_pill(obj),
             "person": self.person(obj),
@@ -197,9 +208,9 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
 
     @method_decorator(require_POST)
     def lever_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        generation = self._target(request, pk)
         if name not in LEVERS:
             raise Http404
+        generation = self._target(request, pk, LEVERS[name].permission)
         try:
             new = self._pull(request, generation, name)
         except CANNOT_RERUN as error:
@@ -215,7 +226,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         return HttpResponseRedirect(self._address(generation))
 
     def reject_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        generation = self._target(request, pk)
+        generation = self._target(request, pk, REVIEW)
         form = ReasonForm(request.POST or None)
         if form.is_valid():
             self._reject(request, [generation], form.cleaned_data["reason"])
@@ -223,7 +234,7 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
         return self._form_page(request, generation, form, title=f"Reject {generation}", button="Reject")
 
     def rerun_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        generation = self._target(request, pk)
+        generation = self._target(request, pk, RERUN)
         form = RerunForm(request.POST or None, initial=RerunForm.values_of(generation))
         if form.is_valid():
             try:
@@ -242,11 +253,11 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
 
     # --- actions on the list
 
-    @admin.action(description="Approve", permissions=["operate"])
+    @admin.action(description="Approve", permissions=["review"])
     def approve_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         self._pull_each(request, queryset, "approve")
 
-    @admin.action(description="Reject…", permissions=["operate"])
+    @admin.action(description="Reject…", permissions=["review"])
     def reject_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> HttpResponse | None:
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if form.is_valid():
@@ -264,26 +275,30 @@ class GenerationAdmin(LongList, facts.GenerationFacts, GenerationModelAdmin):
             action="reject_selected",
         )
 
-    @admin.action(description="Cancel", permissions=["operate"])
+    @admin.action(description="Cancel", permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         self._pull_each(request, queryset, "cancel")
 
-    @admin.action(description="Re-run, same seed", permissions=["operate"])
+    @admin.action(description="Re-run, same seed", permissions=["rerun"])
     def rerun_same_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         self._pull_each(request, queryset, "rerun-same")
 
-    @admin.action(description="Re-run, new seed", permissions=["operate"])
+    @admin.action(description="Re-run, new seed", permissions=["rerun"])
     def rerun_new_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         self._pull_each(request, queryset, "rerun-new")
 
-    @admin.action(description="Send again", permissions=["operate"])
+    @admin.action(description="Send again", permissions=["resend"])
     def resend_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
         self._pull_each(request, queryset, "resend")
 
     # --- how the levers work
 
-    def _target(self, request: HttpRequest, pk: int) -> Generation:
-        if not self.has_operate_permission(request):
+    @staticmethod
+    def _may_pull(request: HttpRequest, generation: Generation, lever: Lever) -> bool:
+        return lever.offered(generation) and request.user.has_perm(lever.permission)
+
+    def _target(self, request: HttpRequest, pk: int, permission: str) -> Generation:
+        if not request.user.has_perm(permission):
             raise PermissionDenied
         return get_object_or_404(Generation.objects.select_related("requester"), pk=pk)
 

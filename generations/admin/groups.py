@@ -8,12 +8,13 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from generations import limits
+from generations.admin.audited import Audited
 from generations.admin.shared import STYLE, GroupModelAdmin, LongList, link, pill, shortened
 from generations.models import COUNTED, Generation, Group
 
 
 @admin.register(Group)
-class GroupAdmin(LongList, GroupModelAdmin):
+class GroupAdmin(Audited, LongList, GroupModelAdmin):
     list_display = ["name", "chat_id", "enabled", "daily_limit", "made_today", "member", "created_at"]
     list_display_links = None
     list_editable = ["enabled", "daily_limit"]

@@ -13,6 +13,7 @@ from generations import prompts, services
 from generations.admin.shared import MultilineField, preset_choices
 from generations.engine.base import MAX_SEED
 from generations.models import Delivery, Generation, Status
+from generations.roles import CANCEL, RERUN, RESEND, REVIEW
 from generations.services import Operator
 
 Outcome = Generation | bool
@@ -22,6 +23,7 @@ Outcome = Generation | bool
 @dataclass(frozen=True)
 class Lever:
     label: str
+    permission: str
     done: str
     """What is recorded and said when it worked."""
     offered: Callable[[Generation], bool]
@@ -43,30 +45,35 @@ def can_be_resent(generation: Generation) -> bool:
 LEVERS: dict[str, Lever] = {
     "approve": Lever(
         label="Approve",
+        permission=REVIEW,
         done="Approved",
         offered=is_held,
         pull=lambda generation, by: services.approve(generation, by=by),
     ),
     "cancel": Lever(
         label="Cancel",
+        permission=CANCEL,
         done="Cancel requested",
         offered=can_be_cancelled,
         pull=lambda generation, by: services.cancel(generation, by=by),
     ),
     "rerun-same": Lever(
         label="Re-run, same seed",
+        permission=RERUN,
         done="Re-run with the same seed",
         offered=lambda generation: True,
         pull=lambda generation, by: services.rerun(generation, by=by, seed="same"),
     ),
     "rerun-new": Lever(
         label="Re-run, new seed",
+        permission=RERUN,
         done="Re-run with a new seed",
         offered=lambda generation: True,
         pull=lambda generation, by: services.rerun(generation, by=by, seed="new"),
     ),
     "resend": Lever(
         label="Send again",
+        permission=RESEND,
         done="To be sent again",
         offered=can_be_resent,
         pull=lambda generation, by: services.resend(generation, by=by),

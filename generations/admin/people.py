@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -17,6 +18,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from generations import access, erasing, limits, services
+from generations.admin.audited import Audited
 from generations.admin.shared import (
     STYLE,
     BannedFilter,
@@ -30,12 +32,13 @@ from generations.admin.shared import (
     shortened,
 )
 from generations.models import COUNTED, Generation, Policy, Requester
+from generations.roles import ADMIT, BAN, ERASE
 
 OPEN = Policy.Access.OPEN
 
 
 @admin.register(Requester)
-class RequesterAdmin(LongList, RequesterModelAdmin):
+class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
     list_display_links = None
     list_filter = [BannedFilter, "created_at"]
@@ -88,6 +91,18 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_ban_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(BAN)
+
+    def has_admit_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(ADMIT)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        context["can_ban"] = self.has_ban_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
     # --- what is shown
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Requester]:
@@ -134,20 +149,20 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     # --- who is let in, where the policy lets in only some
 
-    @admin.action(description="Give access", permissions=["change"])
+    @admin.action(description="Give access", permissions=["admit"])
     def let_in_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
         self._access(request, queryset, access.admit, "Access given")
 
-    @admin.action(description="Withdraw access", permissions=["change"])
+    @admin.action(description="Withdraw access", permissions=["admit"])
     def put_out_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
         self._access(request, queryset, access.withdraw_access, "Access withdrawn")
         if Policy.current().access == Policy.Access.OPEN:
             self.message_user(request, "The policy lets in everybody: with the next prompt they are in again.")
 
     def _access(
-        self, request: HttpRequest, people: QuerySet[Requester], change: Callable[[Requester], bool], words: str
+        self, request: HttpRequest, people: QuerySet[Requester], change: Callable[..., bool], words: str
     ) -> None:
-        changed = [person for person in people if change(person)]
+        changed = [person for person in people if change(person, by=request.user)]
         for person in changed:
             self.log_change(request, person, f"{words}.")
         self.message_user(request, f"{words}: {len(changed)}.", messages.SUCCESS)
@@ -164,7 +179,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
         ]
 
     def ban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        requester = self._target(request, pk)
+        requester = self._target(request, pk, BAN)
         form = ReasonForm(request.POST or None)
         if form.is_valid():
             self._ban(request, [requester], form.cleaned_data["reason"])
@@ -181,11 +196,11 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     @method_decorator(require_POST)
     def unban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        requester = self._target(request, pk)
+        requester = self._target(request, pk, BAN)
         self._unban(request, [requester])
         return HttpResponseRedirect(self._address(requester))
 
-    @admin.action(description="Ban…", permissions=["change"])
+    @admin.action(description="Ban…", permissions=["ban"])
     def ban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if form.is_valid():
@@ -203,7 +218,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
             action="ban_selected",
         )
 
-    @admin.action(description="Unban", permissions=["change"])
+    @admin.action(description="Unban", permissions=["ban"])
     def unban_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> None:
         self._unban(request, queryset)
 
@@ -211,9 +226,7 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     def erase_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """As /delete_me in the chat. Unlike the delete page also while something of theirs is on its way."""
-        requester = self._target(request, pk)
-        if not self.has_delete_permission(request, requester):
-            raise PermissionDenied
+        requester = self._target(request, pk, ERASE)
         form = ConfirmForm(request.POST or None)
         if form.is_valid():
             self.delete_model(request, requester)
@@ -239,11 +252,11 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     # --- how they work
 
-    def _target(self, request: HttpRequest, pk: int) -> Requester:
-        requester = get_object_or_404(Requester, pk=pk)
-        if not self.has_change_permission(request, requester):
+    @staticmethod
+    def _target(request: HttpRequest, pk: int, permission: str) -> Requester:
+        if not request.user.has_perm(permission):
             raise PermissionDenied
-        return requester
+        return get_object_or_404(Requester, pk=pk)
 
     def _ban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester], reason: str) -> None:
         assert request.user.is_authenticated
@@ -255,10 +268,10 @@ class RequesterAdmin(LongList, RequesterModelAdmin):
 
     def _unban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester]) -> None:
         assert request.user.is_authenticated
-        for person in people:
-            services.unban(person, by=request.user)
+        unbanned = [person for person in people if services.unban(person, by=request.user)]
+        for person in unbanned:
             self.log_change(request, person, "Unbanned.")
-        self.message_user(request, f"Unbanned: {len(people)}.", messages.SUCCESS)
+        self.message_user(request, f"Unbanned: {len(unbanned)}.", messages.SUCCESS)
 
     @staticmethod
     def _address(requester: Requester) -> str:

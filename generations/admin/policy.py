@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from generations import prompts, services
+from generations.admin.audited import Audited
 from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
 from generations.engine.base import EngineError
 from generations.models import Policy
@@ -136,7 +137,7 @@ class PolicyForm(PolicyModelForm):
 
 
 @admin.register(Policy)
-class PolicyAdmin(PolicyModelAdmin):
+class PolicyAdmin(Audited, PolicyModelAdmin):
     form = PolicyForm
     radio_fields = {"access": admin.VERTICAL, "review": admin.VERTICAL}
     readonly_fields = ["updated_at", "updated_by"]

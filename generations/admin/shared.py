@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import Erasure, Generation, Group, Policy, Requester, Style
+from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Style
 
 STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     GenerationModelAdmin = ModelAdmin[Generation]
     GroupModelAdmin = ModelAdmin[Group]
     ErasureModelAdmin = ModelAdmin[Erasure]
+    AuditModelAdmin = ModelAdmin[AuditEntry]
     PolicyModelAdmin = ModelAdmin[Policy]
     PolicyModelForm = forms.ModelForm[Policy]
     StyleModelAdmin = ModelAdmin[Style]
@@ -40,7 +41,7 @@ else:
     RowPaginator = Paginator
     MixedModelAdmin = object
     RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = ModelAdmin
-    PolicyModelAdmin = StyleModelAdmin = ModelAdmin
+    PolicyModelAdmin = StyleModelAdmin = AuditModelAdmin = ModelAdmin
     PolicyModelForm = StyleModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.

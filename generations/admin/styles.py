@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 
 from generations import styles
+from generations.admin.audited import Audited
 from generations.admin.shared import StyleModelAdmin, StyleModelForm
 from generations.models import Style
 from generations.prompts import is_visible
@@ -46,7 +47,7 @@ class StyleForm(StyleModelForm):
 
 
 @admin.register(Style)
-class StyleAdmin(StyleModelAdmin):
+class StyleAdmin(Audited, StyleModelAdmin):
     form = StyleForm
     list_display = ["name", "label", "words", "enabled", "position"]
     list_filter = ["enabled"]

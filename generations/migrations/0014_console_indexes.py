@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('generations', '0012_host'),
+        ('generations', '0013_host'),
     ]
 
     operations = [

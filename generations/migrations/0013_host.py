@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('generations', '0011_language'),
+        ('generations', '0012_roles_and_audit_log'),
     ]
 
     operations = [
