@@ -9,8 +9,10 @@ from asgiref.sync import sync_to_async
 
 from generations.models import Generation, Requester, Status
 from telegram_bot import consumer, languages
+from telegram_bot.access_requests import DECIDE
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, job, set_policy
 from tests.telegram_bot.pressing import labels, last, press, toasts, video
+from tests.telegram_bot.test_operators import make_operator
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -124,6 +126,41 @@ async def test_in_a_group_everybody_is_answered_in_their_own_language(german: Ho
     [mine, _] = german.telegram.bot_messages(GROUP)
     toast = await press(german, mine, "Abbrechen", chat_id=GROUP, user_id=BOB)
     assert toast == "Only the person who asked for this can use its buttons."
+
+
+async def test_who_asks_for_access_and_who_decides_read_each_their_own_language(german: House) -> None:
+    await set_policy(access="ask")
+    german.telegram.add_user(BOB, language_code="ru")
+    german.telegram.add_chat(BOB)
+    await sync_to_async(make_operator)(BOB, DECIDE)
+    # Whom nobody has just heard is answered as they were last known.
+    await german.say("/language", BOB)
+    await press(german, last(german, BOB), "Русский", chat_id=BOB, user_id=BOB)
+    question = (await german.say("a red circle"))[-1]
+    assert labels(question) == [["Zugang erbitten"]]
+    await press(german, question, "Zugang erbitten")
+    await german.notify()
+    request = last(german, BOB)
+    assert request.text.startswith("Кто-то просит доступ.\nИмя: Alice")
+    assert labels(request) == [["Одобрить", "Отклонить"]]
+    assert await press(german, request, "Одобрить", chat_id=BOB, user_id=BOB) == f"Одобрено: operator{BOB}."
+    await german.notify()
+    assert last(german).text == "Du hast Zugang. Schreib, was das Video zeigen soll."
+    assert last(german, BOB).text.endswith(f"\n\nОдобрено: operator{BOB}.")
+    question = (await german.say("/delete_me"))[-1]
+    await press(german, question, "Alles löschen")
+    await german.notify()
+    assert last(german, BOB).text == "Это касалось человека, который всё удалил."
+
+
+async def test_a_search_from_another_chat_is_answered_in_german(german: House) -> None:
+    german.telegram.allow_inline()
+    await german.application.bot.get_me()
+    update = german.telegram.ask_inline(ALICE, "a red circle", "")
+    await german.receive()
+    answer = german.telegram.inline_answer(update)
+    assert answer is not None
+    assert answer["button"]["text"] == "Kein passendes Video. Eins machen"
 
 
 async def test_nobody_chooses_for_another(german: House) -> None:
