@@ -121,7 +121,15 @@ def fill(rows: int, people: int) -> None:
     banned = "CASE WHEN n % 1000 = 1 THEN t.created_at END"
     multiply(Requester, person.pk, people, {**names, "banned_at": banned})
     begin = timezone.now() - SPAN
-    usual: dict[str, Any] = {"frames": 16, "width": 256, "height": 256, "fps": 8, "steps": 50, "guidance_scale": 9.0, "seed": 1}
+    usual: dict[str, Any] = {
+        "frames": 16,
+        "width": 256,
+        "height": 256,
+        "fps": 8,
+        "steps": 50,
+        "guidance_scale": 9.0,
+        "seed": 1,
+    }
     usual |= {"model_name": "demo", "status_text": "Done. " * 20, "sha256": "0" * 64, "chat_id": 1, "queued_at": begin}
     row = Generation.objects.create(request_key="update:0", requester=person, prompt="a", **usual)
     Generation.objects.filter(pk=row.pk).update(created_at=begin)
