@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Model
 from django.utils import timezone
 
-from generations.models import AskedPrompt, Generation, Requester
+from generations.models import AskedPrompt, AuditEntry, Generation, Requester
 
 # What is left out of the rows: names inside this installation, and what speaks of workers and operators.
 INTERNAL = {
@@ -23,6 +23,7 @@ INTERNAL = {
     "created_by_id",
     "reviewed_by_id",
     "owner",
+    "host",
     "lease_until",
     "traceback",
     "file",
@@ -105,6 +106,11 @@ def _document(
                 ],
             }
             for row in rows
+        ],
+        # Who did it and why is the operators' own; a reason that the person may know was told.
+        "done_by_operators": [
+            {"at": entry.at, "what": entry.action, "to": entry.object_type.partition(".")[2], "number": entry.object_id}
+            for entry in AuditEntry.objects.filter(person__user_id=user_id).order_by("pk")
         ],
         "asked_prompts": [_fields(row) for row in AskedPrompt.objects.filter(requester__user_id=user_id)],
         **more,

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from generations import roles
 from generations.models import Generation, Policy, Requester
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -51,3 +53,27 @@ def test_whoever_was_there_before_an_update_has_access_afterwards(before_access:
     person = before_access.get_model("generations", "Requester").objects.create(user_id=1)
     migrate(None)
     assert Requester.objects.get().admitted_at == person.created_at
+
+
+@pytest.fixture
+def before_roles() -> Iterator[Any]:
+    yield migrate("0011_language")
+    migrate(None)
+
+
+def test_whoever_could_pull_levers_before_the_roles_still_can_and_a_group_of_such_a_name_gets_nothing(
+    before_roles: Any,
+) -> None:
+    assert not Group.objects.filter(name__in=roles.ROLES).exists()
+    clerk, guest = (User.objects.create_user(name) for name in ("clerk", "guest"))
+    clerk.user_permissions.add(Permission.objects.get(codename="change_generation"))
+    own = Group.objects.create(name="Admin")
+    own.permissions.add(Permission.objects.get(codename="change_requester"))
+    guest.groups.add(own)
+    migrate(None)
+    clerk, guest = (User.objects.get(username=name) for name in ("clerk", "guest"))
+    levers = {roles.REVIEW, roles.CANCEL, roles.RERUN, roles.RESEND}
+    assert clerk.get_all_permissions() == {"generations.change_generation", *levers}
+    assert guest.get_all_permissions() == {"generations.change_requester", roles.BAN, roles.ADMIT}
+    assert Group.objects.get(pk=own.pk).name == "Admin (before the roles)"
+    assert Group.objects.filter(name__in=roles.ROLES).count() == 4

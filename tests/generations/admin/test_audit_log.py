@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
 
-from generations import access, audit_log, erasing, services
+from generations import access, audit_log, erasing, exporting, services
 from generations.admin.levers import LEVERS
 from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Status, Style
 from generations.models import Group as GroupChat
@@ -320,3 +321,12 @@ def test_whoever_was_an_operator_in_telegram_and_is_erased_is_not_in_the_log_by_
 def test_what_nobody_did_is_the_systems(person: Requester) -> None:
     entry = audit_log.write("changed", person, by=None)
     assert (entry.via, entry.actor_label) == ("system", "")
+
+
+def test_a_person_reads_what_operators_did_about_them_but_not_who(person: Requester, operator: User) -> None:
+    services.ban(person, by=operator, reason="Petra spams.")
+    services.pause(by=operator)
+    document = json.loads(exporting.package(person.user_id, 10_000, {}).content)
+    [entry] = document["done_by_operators"]
+    assert (entry["what"], entry["to"], entry["number"]) == ("banned", "requester", str(person.pk))
+    assert "olga" not in str(document)
