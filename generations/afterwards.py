@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from generations import deleted_files, services, styles
 from generations.engine.card import InvalidSpec
-from generations.models import UNFINISHED, Generation, Policy, Requester
+from generations.models import REPORT, UNFINISHED, Generation, Policy, Requester
 
 # A second press within this time is a finger that slipped, not a second wish.
 DOUBLE_PRESS = timedelta(seconds=3)
 # Of the events that the requester makes.
-AS_FILE, AS_GIF, REPORTED, EDITED = "asked for the file", "asked for a GIF", "reported", "edited the message"
+AS_FILE, AS_GIF, REPORTED, EDITED = "asked for the file", "asked for a GIF", REPORT, "edited the message"
 
 
 class AskedAlready(Exception):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import cast
 
 import redis
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Worker as RqWorker
+from rq.utils import utcparse
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from generations.models import Generation, Status
@@ -22,6 +24,17 @@ from generations.tasks import QUEUE
 TIMEOUT_SECONDS = 1.0
 # A prompt that nobody takes for so long needs an operator; a worker that restarts loads its model meanwhile.
 UNTAKEN = timedelta(seconds=60)
+# Beside what RQ itself keeps of a worker: what it renders on, see worker.py.
+DEVICE = "t2v_device"
+
+
+@dataclass(frozen=True)
+class Attendant:
+    """A worker as the queue server knows it. device: with its memory, in words; "" when it has said nothing yet."""
+
+    name: str
+    device: str
+    heard_at: datetime | None
 
 
 def is_missing() -> bool:
@@ -49,16 +62,21 @@ def count_workers(client: redis.Redis) -> int:
     return len(workers(client))
 
 
-def workers(client: redis.Redis) -> list[str]:
+def workers(client: redis.Redis) -> list[Attendant]:
     """RQ's own list, less those that have not been heard of for a minute or two. Redis' clock decides."""
     # Bytes, as long as nobody asks redis-py for text.
     keys: list[bytes] = sorted(cast(set[bytes], client.smembers(WORKERS_BY_QUEUE_KEY % QUEUE)))
     with client.pipeline(transaction=False) as asked:
         for key in keys:
-            asked.exists(key)
+            asked.hmget(key, "last_heartbeat", DEVICE)
         heard_of = asked.execute()
-    names = (key.decode().removeprefix(RqWorker.redis_worker_namespace_prefix) for key in keys)
-    return [name for name, is_alive in zip(names, heard_of, strict=True) if is_alive]
+    return [_attendant(key, *facts) for key, facts in zip(keys, heard_of, strict=True) if any(facts)]
+
+
+def _attendant(key: bytes, heard_at: bytes | None, device: bytes | None) -> Attendant:
+    name = key.decode().removeprefix(RqWorker.redis_worker_namespace_prefix)
+    when = utcparse(heard_at.decode()) if heard_at else None
+    return Attendant(name, (device or b"").decode(errors="replace"), when)
 
 
 def process_of(name: str) -> str:

@@ -23,6 +23,7 @@ INTERNAL = {
     "created_by_id",
     "reviewed_by_id",
     "owner",
+    "host",
     "lease_until",
     "traceback",
     "file",

@@ -48,6 +48,9 @@ DELIVERY_LEASE = timedelta(seconds=300)
 # Nobody is at its delivery, or whoever was is dead.
 _UNLEASED = Q(delivery_lease_until__isnull=True) | Q(delivery_lease_until__lt=Now())
 
+# A report of the person, as an event. afterwards.py records it.
+REPORT = "reported"
+
 # Rows that are equal in these may be rendered together: they take the same passes through the network.
 BATCH_KEY = ("frames", "width", "height", "steps", "preset")
 
@@ -57,6 +60,11 @@ NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
 DEFAULT_GREETING = gettext_noop(
     "Hello! I make short videos from text. Send me a sentence and I will turn it into a clip."
 )
+
+
+def host_of(owner: str) -> str:
+    """The machine of whoever holds a lease: owners are HOST.PROCESS.SECRET."""
+    return owner.rsplit(".", 2)[0]
 
 
 class Requester(models.Model):
@@ -455,6 +463,10 @@ class Generation(models.Model):
     attempt = models.PositiveSmallIntegerField(default=0)
     worker_deaths = models.PositiveSmallIntegerField(default=0)
     owner = models.CharField(max_length=100, blank=True, help_text="The worker that holds the lease.")
+    # Kept when the lease is over.
+    host = models.CharField(
+        "worker", max_length=100, blank=True, default="", help_text="The machine that rendered it last."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
     progress = models.PositiveSmallIntegerField(default=0, help_text="Per cent.")
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
@@ -517,6 +529,10 @@ class Generation(models.Model):
             # The admin's list, newest first, filtered: without these a million rows are sorted for one page.
             models.Index(fields=["status", "-id"], name="generation_by_status"),
             models.Index(fields=["delivery", "-id"], name="generation_by_delivery"),
+            models.Index(fields=["preset", "-id"], name="generation_by_preset"),
+            models.Index(fields=["host", "-id"], name="generation_by_host"),
+            # What ended lately: the dashboard's figures.
+            models.Index(fields=["finished_at"], name="generation_finished"),
         ]
         # What each role gets of these: roles.py.
         permissions = [
@@ -599,6 +615,7 @@ class Generation(models.Model):
                 event="started",
                 actor=owner,
                 owner=owner,
+                host=host_of(owner),
                 lease_until=Now() + LEASE,
                 attempt=self.attempt + 1,
                 started_at=now,
@@ -914,6 +931,10 @@ class GenerationEvent(models.Model):
 
     class Meta:
         ordering = ["at", "pk"]
+        indexes = [
+            # Few of millions, and the list of generations is filtered by them.
+            models.Index(fields=["generation"], name="event_report", condition=Q(kind=REPORT)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} by {self.actor}"

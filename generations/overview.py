@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import redis
+from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from generations import attendance, limits
+from generations.attendance import Attendant
 from generations.models import Delivery, Generation, Policy, Status
 
 # Of each kind the newest so many: beyond them nobody counts what ended lately.
@@ -30,6 +32,11 @@ class Worker:
     name: str
     # What it renders: number of the row, and per cent.
     renders: Sequence[tuple[int, int]] = ()
+    # Steps of those rows in all, by number.
+    steps: Mapping[int, int] = field(default_factory=dict)
+    # Empty and None while the queue server does not answer.
+    device: str = ""
+    heard_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,24 @@ class Overview:
 
 
 def now() -> Overview:
-    counts = {status: Generation.objects.filter(status=status) for status in (Status.QUEUED, Status.PENDING_REVIEW)}
-    renders = _renders()
+    counts = _counts(Status.QUEUED, Status.PENDING_REVIEW)
+    running = _running()
     alive = _alive()
+    workers = [
+        Worker(
+            name,
+            [(row.pk, row.progress) for row in running.get(name, ())],
+            {row.pk: row.steps for row in running.get(name, ())},
+            *_facts((alive or {}).get(name)),
+        )
+        for name in sorted({*running, *(alive or ())})
+    ]
     return Overview(
         at=timezone.now(),
-        waiting=counts[Status.QUEUED].count(),
-        rendering=sum(map(len, renders.values())),
-        held=counts[Status.PENDING_REVIEW].count(),
-        workers=[Worker(name, renders.get(name, ())) for name in sorted({*renders, *(alive or ())})],
+        waiting=counts[Status.QUEUED],
+        rendering=sum(map(len, running.values())),
+        held=counts[Status.PENDING_REVIEW],
+        workers=workers,
         queue_answers=alive is not None,
         lately=outcomes(LATELY),
         free=limits.free_space(),
@@ -86,18 +102,27 @@ def _ended(status: Status, within: timedelta) -> int:
     return sum(finished_at is not None and finished_at >= since for finished_at in newest[:LOOKED_AT])
 
 
-def _renders() -> Mapping[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+def _counts(*statuses: Status) -> Mapping[str, int]:
+    rows = Generation.objects.filter(status__in=statuses).order_by().values("status").annotate(number=Count("pk"))
+    return defaultdict(int, rows.values_list("status", "number"))
+
+
+def _running() -> Mapping[str, list[Generation]]:
+    found: dict[str, list[Generation]] = defaultdict(list)
     running = Generation.objects.filter(status=Status.RUNNING, lease_until__gt=Now()).order_by("pk")
-    for pk, owner, progress in running.values_list("pk", "owner", "progress"):
-        found[attendance.process_of(owner)].append((pk, progress))
+    for row in running.only("owner", "progress", "steps"):
+        found[attendance.process_of(row.owner)].append(row)
     return found
 
 
-def _alive() -> list[str] | None:
+def _alive() -> Mapping[str, Attendant] | None:
     """None when the queue server does not answer."""
     try:
         with attendance.impatient_redis() as client:
-            return [attendance.process_of(name) for name in attendance.workers(client)]
+            return {attendance.process_of(worker.name): worker for worker in attendance.workers(client)}
     except redis.RedisError:
         return None
+
+
+def _facts(seen: Attendant | None) -> tuple[str, datetime | None]:
+    return (seen.device, seen.heard_at) if seen else ("", None)

@@ -64,6 +64,11 @@ def engine() -> Engine:
     return loaded
 
 
+def device() -> str:
+    """What this process renders on, and its memory; "" as long as no model is loaded."""
+    return engine().describe_device() if engine.cache_info().currsize else ""
+
+
 def preload() -> None:
     """Prove that this process can make videos, before it takes any job. Raises EngineError or CheckpointError."""
     tidy_workshop()

@@ -19,7 +19,7 @@ from rq import SimpleWorker, worker_registration
 from rq.job import Job
 from rq.queue import Queue
 
-from generations import rendering
+from generations import attendance, rendering
 from generations.sweep import sweep_patiently
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,9 @@ class GenerationWorker(SimpleWorker):
         """With its name in the list of workers, which RQ writes once: a Redis that was wiped has lost it."""
         super().heartbeat(timeout, pipeline)
         worker_registration.register(self, pipeline)
+        if device := rendering.device():
+            client = self.connection if pipeline is None else pipeline
+            client.hset(self.key, attendance.DEVICE, device)
 
     def perform_job(self, job: Job, queue: Queue, *args: Any) -> bool:
         # Nobody else closes stale connections: there are no requests here.

@@ -112,6 +112,8 @@ for origin in CSRF_TRUSTED_ORIGINS:
         raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS: {origin!r} must start with https:// or http://.")
 
 INSTALLED_APPS = [
+    # Before the admin: its base template is ours.
+    "generations",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -120,7 +122,6 @@ INSTALLED_APPS = [
     "axes",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "generations",
     "telegram_bot",
     # After generations: its rqworker command must win over django-rq's.
     "django_rq",

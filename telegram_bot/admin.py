@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 
 from generations.admin.audited import Audited
@@ -60,6 +62,20 @@ class ReceivedUpdateAdmin(UpdateModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     actions = None
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.number_view)
+        return [path("number/<int:number>/", view, name="telegram_bot_receivedupdate_number"), *super().get_urls()]
+
+    def number_view(self, request: HttpRequest, number: int) -> HttpResponse:
+        """By Telegram's number, which is what other rows know of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        row = ReceivedUpdate.objects.filter(update_id=number).first() if number < 2**63 else None
+        if row is None:
+            self.message_user(request, f"Update {number} is no longer stored.", messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:telegram_bot_receivedupdate_changelist"))
+        return HttpResponseRedirect(reverse("admin:telegram_bot_receivedupdate_change", args=[row.pk]))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

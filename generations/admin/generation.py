@@ -9,22 +9,31 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import afterwards, services
-from generations.admin import facts
+from generations import services
+from generations.admin import dashboard, facts
 from generations.admin.audited import Audited
+from generations.admin.filters import (
+    FailureFilter,
+    PresetFilter,
+    ReportedFilter,
+    RequesterBannedFilter,
+    WorkerFilter,
+)
 from generations.admin.levers import LEVERS, Lever, RerunForm, is_held
+from generations.admin.lineage import lineage
 from generations.admin.shared import (
     STYLE,
-    BannedFilter,
     GenerationModelAdmin,
     LongList,
     ReasonForm,
@@ -34,38 +43,22 @@ from generations.admin.shared import (
 from generations.engine.base import EngineError
 from generations.engine.card import InvalidSpec
 from generations.flags import InvalidFlag
-from generations.models import Delivery, Generation, GenerationEvent, Requester
+from generations.models import Delivery, Generation, Requester, Status
 from generations.prompts import PromptRefused
 from generations.roles import CANCEL, RERUN, RESEND, REVIEW
 
 # EngineError: the model folder cannot be read.
 CANNOT_RERUN = (PromptRefused, InvalidSpec, EngineError)
-# A row names at most this many re-runs; the list can be searched for more.
-CHILDREN_SHOWN = 20
+# So many new rows are named at most.
+NAMED = 20
+# Nothing changes any more unless somebody pulls a lever.
+SETTLED = (Delivery.NONE, Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN)
 # A word that is part of more names than this finds the newest people only.
 PEOPLE_SEARCHED = 500
-# Each word costs two queries; what follows these is taken as one.
+# Each word costs a query; what follows these is taken as one.
 WORDS_SEARCHED = 8
-
-
-class RequesterBannedFilter(BannedFilter):
-    title = "requester"
-    parameter_name = "requester_banned"
-    field = "requester__banned_at"
-
-
-class ReportedFilter(admin.SimpleListFilter):
-    title = "report"
-    parameter_name = "reported"
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [("yes", "Reported by the person")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
-        if self.value() != "yes":
-            return queryset
-        reports = GenerationEvent.objects.filter(kind=afterwards.REPORTED)
-        return queryset.filter(pk__in=reports.values("generation"))
+# SQLite has no index for words inside a text, so a search reads rows: the newest so many.
+ROWS_SEARCHED = 200_000 if connection.vendor == "sqlite" else None
 
 
 @admin.register(Generation)
@@ -80,10 +73,21 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         "times",
     ]
     list_display_links = None
-    list_filter = ["status", "delivery", "created_at", RequesterBannedFilter, ReportedFilter]
+    list_filter = [
+        "status",
+        "delivery",
+        "created_at",
+        PresetFilter,
+        WorkerFilter,
+        FailureFilter,
+        ReportedFilter,
+        RequesterBannedFilter,
+    ]
     list_select_related = ["requester"]
     search_fields = ["prompt"]
-    search_help_text = "Words of the prompt, or the person's name or number."
+    search_help_text = "Words of the prompt, or the person's name or number." + (
+        f" Of the newest {ROWS_SEARCHED:,} prompts." if ROWS_SEARCHED else ""
+    )
     # By anything but age, a million rows would be sorted for each page.
     sortable_by = ["created_at"]
     fieldsets = facts.FIELDSETS
@@ -101,6 +105,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
 
     class Media:
         css = STYLE
+        js = ["generations/live.js"]
 
     # --- who may do what
 
@@ -141,6 +146,9 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         self, request: HttpRequest, queryset: QuerySet[Generation], search_term: str
     ) -> tuple[QuerySet[Generation], bool]:
         """Each word in the prompt or in the person's name. People are looked up first: a join would be far slower."""
+        if ROWS_SEARCHED is not None and search_term.strip():
+            newest = Generation.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+            queryset = queryset.filter(pk__gt=newest - ROWS_SEARCHED)
         for word in search_term.split(maxsplit=WORDS_SEARCHED):
             named = Q(display_name__icontains=word) | Q(username__icontains=word) | Q(user_id__startswith=word)
             people = Requester.objects.filter(named).order_by("-pk").values_list("pk", flat=True)[:PEOPLE_SEARCHED]
@@ -154,6 +162,8 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
             return self.admin_site.admin_view(view)
 
         return [
+            path("dashboard/", page(dashboard.fragment), name="generations_dashboard"),
+            path("<int:pk>/live/", page(self.live_view), name="generations_generation_live"),
             path("<int:pk>/reject/", page(self.reject_view), name="generations_generation_reject"),
             path("<int:pk>/rerun/", page(self.rerun_view), name="generations_generation_rerun"),
             path("<int:pk>/do/<slug:name>/", page(self.lever_view), name="generations_generation_lever"),
@@ -165,22 +175,36 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
     ) -> HttpResponse:
         obj: Generation | None = kwargs.get("obj")
         if obj is not None:
-            children = list(obj.children.order_by("-pk")[: CHILDREN_SHOWN + 1])
-            context |= {
-                "levers": {name: lever for name, lever in LEVERS.items() if self._may_pull(request, obj, lever)},
-                "can_reject": is_held(obj) and self.has_review_permission(request),
-                "can_rerun": self.has_rerun_permission(request),
-                "status_pill": self.status_pill(obj),
-                "delivery_pill": self.delivery_pill(obj),
-                "person": self.person(obj),
-                "waited": self.waited(obj),
-                "rendered_in": self.rendered_in(obj),
-                "children": children[:CHILDREN_SHOWN],
-                "more_children": len(children) > CHILDREN_SHOWN,
-                "events": obj.events.all(),
-                **self.links(obj),
-            }
+            context |= self._live(request, obj)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What live.js puts in the place of what is shown."""
+        generation = get_object_or_404(Generation.objects.select_related("requester"), pk=pk)
+        if not self.has_view_permission(request, generation):
+            raise PermissionDenied
+        context = {"original": generation, **self._live(request, generation)}
+        return TemplateResponse(request, "generations/admin/generation_live.html", context)
+
+    def _live(self, request: HttpRequest, obj: Generation) -> dict[str, Any]:
+        origin, _, number = obj.request_key.partition("/")[0].partition(":")
+        return {
+            "is_settled": obj.is_finished and obj.delivery in SETTLED,
+            "step": round(obj.progress * obj.steps / 100) if obj.status == Status.RUNNING else 0,
+            "lineage": lineage(obj),
+            # Of Telegram's message, when it came with one.
+            "update_number": int(number) if origin == "update" and number.isdecimal() else None,
+            "levers": {name: lever for name, lever in LEVERS.items() if self._may_pull(request, obj, lever)},
+            "can_reject": is_held(obj) and self.has_review_permission(request),
+            "can_rerun": self.has_rerun_permission(request),
+            "status_pill": self.status_pill(obj),
+            "delivery_pill": self.delivery_pill(obj),
+            "person": self.person(obj),
+            "waited": self.waited(obj),
+            "rendered_in": self.rendered_in(obj),
+            "events": obj.events.all(),
+            **self.links(obj),
+        }
 
     @method_decorator(require_POST)
     def lever_view(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
@@ -314,10 +338,10 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         self._say_unchanged(request, len(rows) - len(rejected))
 
     def _say_queued(self, request: HttpRequest, rows: list[Generation]) -> None:
-        for row in rows[:CHILDREN_SHOWN]:
+        for row in rows[:NAMED]:
             self.message_user(request, format_html("Queued as {}.", link(row, f"#{row.pk}")), messages.SUCCESS)
-        if len(rows) > CHILDREN_SHOWN:
-            self.message_user(request, f"And {len(rows) - CHILDREN_SHOWN} more.", messages.SUCCESS)
+        if len(rows) > NAMED:
+            self.message_user(request, f"And {len(rows) - NAMED} more.", messages.SUCCESS)
 
     def _say_unchanged(self, request: HttpRequest, count: int) -> None:
         if count:

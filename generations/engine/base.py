@@ -107,6 +107,10 @@ class Engine(Protocol):
         """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
         ...
 
+    def describe_device(self) -> str:
+        """Return what it renders on and how much of the memory is taken, for operators."""
+        ...
+
     def self_test(self) -> None:
         """Prove that prompts reach the network: raises EngineError naming what is broken."""
         ...

@@ -65,6 +65,9 @@ class StandInEngine:
         shape = (spec.frames, spec.height, spec.width, 3)
         return np.random.default_rng(spec.seed).integers(0, 255, shape, np.uint8)
 
+    def describe_device(self) -> str:
+        return "stand-in"
+
     def ignored_text(self, prompt: str) -> str:
         return " ".join(prompt.split()[77:])
 

@@ -75,6 +75,14 @@ def free_memory(device: torch.device) -> int | None:
     return min((bytes_ for bytes_ in found if bytes_ is not None), default=None)
 
 
+def in_use(device: torch.device) -> tuple[int, int | None]:
+    """Return the bytes taken on a GPU by everybody, and in all; on a CPU those of this process, and None."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return total - free, total
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize(), None
+
+
 def _available() -> int | None:
     """What Linux says it could hand out without swapping."""
     try:

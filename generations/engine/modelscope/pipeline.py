@@ -293,6 +293,14 @@ class ModelScopeEngine:
         """Return how many bytes the worker's weights take, and how many rendering so many such requests adds."""
         return memory.plan((self.text_encoder.tower, self.unet, self.autoencoder), self.configuration, spec, requests)
 
+    def describe_device(self) -> str:
+        try:
+            taken, total = memory.in_use(self.device)
+        except (OSError, RuntimeError):
+            return str(self.device)
+        name = f"{self.device} ({torch.cuda.get_device_name(self.device)})" if total else str(self.device)
+        return f"{name}, {taken / 1e9:.1f} {f'of {total / 1e9:.1f} ' if total else ''}GB in use"
+
     def ignored_text(self, prompt: str) -> str:
         """Return the tail of the prompt that the text encoder cannot see ("" when all of it fits)."""
         return self.text_encoder.ignored_text(prompt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -13,9 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from generations.admin.filters import OFFERED
 from generations.admin.generation import GenerationAdmin
 from generations.admin.shared import BoundedPaginator
-from generations.models import Delivery, Generation, Requester, Status
+from generations.models import REPORT, Delivery, Generation, Requester, Status
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -57,13 +59,41 @@ def test_fifty_rows_cost_no_more_queries_than_one(prompt: Make, page: Client) ->
     assert len(one) <= 6
 
 
+def test_only_what_was_there_lately_is_offered_as_a_filter(prompt: Make, page: Client) -> None:
+    for number in range(12):
+        prompt(host=f"gpu{number}", status=Status.FAILED, public_error=f"Reason {number % 2}.")
+    text = page.get(LIST).content.decode()
+    assert len(set(re.findall(r"\?host=gpu\d+", text))) == OFFERED
+    assert set(re.findall(r"\?failure=([^\"]+)\"", text)) == {"Reason+0.", "Reason+1."}
+    prompt().start("gpu-7.lan.12.abcd")
+    assert "?host=gpu-7.lan" in page.get(LIST).content.decode()
+
+
 def test_a_search_neither_counts_nor_fetches_without_a_bound(prompt: Make, page: Client) -> None:
     prompt()
     with CaptureQueriesContext(connection) as queries:
         page.get(LIST, {"q": "circle", "status__exact": "queued", "requester_banned": "no"})
     found = [query["sql"] for query in queries if 'FROM "generations_generation"' in query["sql"]]
     assert not [sql for sql in found if "COUNT(" in sql]
-    assert all("LIMIT 10000" in sql or '"id" IN (' in sql for sql in found)
+    # So many keys, or so many rows to read workers and reasons from.
+    assert all(re.search(r"LIMIT 1(000)?|\"id\" IN \(", sql) for sql in found)
+
+
+def test_a_search_that_has_no_index_looks_at_the_newest_rows_only(
+    prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [prompt().pk for _ in range(3)]
+    monkeypatch.setattr("generations.admin.generation.ROWS_SEARCHED", 2)
+    assert [row.pk for row in page.get(LIST, {"q": "circle"}).context["cl"].result_list] == rows[:0:-1]
+    assert len(page.get(LIST, {"q": " "}).context["cl"].result_list) == 3
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL has an index for it")
+def test_words_inside_prompts_are_found_by_an_index(prompt: Make) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    found = Generation.objects.filter(prompt__icontains="circle").order_by()
+    assert "generation_prompt_words" in found.explain()
 
 
 def test_every_page_of_a_long_list_shows_its_own_rows(
@@ -93,6 +123,12 @@ def test_a_list_longer_than_the_count_says_so(prompt: Make, page: Client, monkey
         ({"delivery__exact": "waiting"}, ["a green triangle"]),
         ({"requester_banned": "yes"}, ["a green triangle"]),
         ({"requester_banned": "no"}, ["a red circle moving right"]),
+        ({"preset": "fast"}, ["a green triangle"]),
+        ({"host": "gpu1"}, ["a green triangle"]),
+        ({"host": "\0"}, []),
+        ({"failure": "Not enough memory."}, ["a green triangle"]),
+        ({"failure": "Another reason."}, []),
+        ({"reported": "yes"}, ["a green triangle"]),
         ({"requester_banned": "nonsense"}, ["a green triangle", "a red circle moving right"]),
         ({"q": "nothing like it"}, []),
     ],
@@ -100,7 +136,8 @@ def test_a_list_longer_than_the_count_says_so(prompt: Make, page: Client, monkey
 def test_search_and_filters_find_the_row(prompt: Make, page: Client, query: dict[str, str], found: list[str]) -> None:
     banned = Requester.objects.create(user_id=815, display_name="Bodo", banned_at=timezone.now())
     prompt()
-    prompt(requester=banned, prompt="a green triangle", status=Status.FAILED, delivery=Delivery.WAITING)
+    other = {"delivery": Delivery.WAITING, "preset": "fast", "host": "gpu1", "public_error": "Not enough memory."}
+    prompt(requester=banned, prompt="a green triangle", status=Status.FAILED, **other).record(REPORT, actor="x")
     answer = page.get(LIST, query)
     assert answer.status_code == 200
     assert [row.prompt for row in answer.context["cl"].result_list] == found

@@ -17,6 +17,8 @@ Staff = Callable[..., Client]
 PAGES = [
     "/admin/generations/generation/",
     "/admin/generations/generation/{row}/change/",
+    "/admin/generations/generation/{row}/live/",
+    "/admin/generations/generation/dashboard/",
     "/admin/generations/generation/{row}/reject/",
     "/admin/generations/generation/{row}/rerun/",
     "/admin/generations/generation/{row}/history/",
@@ -29,6 +31,7 @@ PAGES = [
     "/admin/generations/group/",
     "/admin/generations/policy/1/change/",
     "/admin/telegram_bot/receivedupdate/",
+    "/admin/telegram_bot/receivedupdate/number/7/",
     "/admin/telegram_bot/operatoraccount/",
     "/admin/telegram_bot/alert/",
     "/admin/django_rq/dashboard/",

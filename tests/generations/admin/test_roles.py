@@ -72,6 +72,12 @@ ACTIONS = {
         "deny_selected": "telegram_bot.change_accessrequest",
     },
 }
+# Further pages to look at, for whoever may look at the rows.
+LOOKS = {
+    "generations_dashboard": "{start}dashboard/",
+    "generations_generation_live": "{one}live/",
+    "telegram_bot_receivedupdate_number": "{start}number/1/",
+}
 # What is not a page of rows: RQ's own.
 RQ = "django_rq.dashboard"
 
@@ -130,6 +136,8 @@ def requests(rows: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
                 yield "GET", f"{one}history/", needed(label, "view")
             elif pattern.name == f"{name}_delete":
                 yield "GET", f"{one}delete/", needed(label, "delete")
+            elif pattern.name in LOOKS:
+                yield "GET", LOOKS[str(pattern.name)].format(start=start, one=one), needed(label, "view")
             elif pattern.name == "generations_generation_lever":
                 yield from (("POST", f"{one}do/{lever}/", LEVERS[lever].permission) for lever in LEVERS)
             else:

