@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import redis
 from django.db.models import Count
@@ -48,10 +49,14 @@ class Overview:
     # Idle ones too; only those that render while the queue server does not answer.
     workers: Sequence[Worker]
     queue_answers: bool
-    lately: Outcomes
     # Bytes; None where the videos lie on no disk of ours.
     free: int | None
     paused: bool
+
+    @cached_property
+    def lately(self) -> Outcomes:
+        """Asked for when it is read: the dashboard has figures of its own."""
+        return outcomes(LATELY)
 
 
 def now() -> Overview:
@@ -74,7 +79,6 @@ def now() -> Overview:
         held=counts[Status.PENDING_REVIEW],
         workers=workers,
         queue_answers=alive is not None,
-        lately=outcomes(LATELY),
         free=limits.free_space(),
         paused=Policy.current().paused,
     )
