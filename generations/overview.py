@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 
 import redis
 from django.db.models import Count
@@ -17,7 +16,7 @@ from generations import attendance, limits
 from generations.attendance import Attendant
 from generations.models import Delivery, Generation, Policy, Status
 
-# Of each kind the newest so many: beyond them nobody counts what ended lately.
+# The newest so many: beyond them nobody counts what ended lately.
 LOOKED_AT = 1000
 LATELY = timedelta(hours=1)
 
@@ -49,14 +48,10 @@ class Overview:
     # Idle ones too; only those that render while the queue server does not answer.
     workers: Sequence[Worker]
     queue_answers: bool
+    lately: Outcomes
     # Bytes; None where the videos lie on no disk of ours.
     free: int | None
     paused: bool
-
-    @cached_property
-    def lately(self) -> Outcomes:
-        """Asked for when it is read: the dashboard has figures of its own."""
-        return outcomes(LATELY)
 
 
 def now() -> Overview:
@@ -79,6 +74,7 @@ def now() -> Overview:
         held=counts[Status.PENDING_REVIEW],
         workers=workers,
         queue_answers=alive is not None,
+        lately=outcomes(LATELY),
         free=limits.free_space(),
         paused=Policy.current().paused,
     )
@@ -86,7 +82,9 @@ def now() -> Overview:
 
 def outcomes(within: timedelta) -> Outcomes:
     """Videos made and failed since then."""
-    return Outcomes(_ended(Status.SUCCEEDED, within), _ended(Status.FAILED, within))
+    ended = Generation.objects.filter(finished_at__gte=timezone.now() - within).order_by("-finished_at")
+    counts = Counter(ended.values_list("status", flat=True)[:LOOKED_AT])
+    return Outcomes(made=counts[Status.SUCCEEDED], failed=counts[Status.FAILED])
 
 
 def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
@@ -97,13 +95,6 @@ def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
     )
     reasons = list(rows.order_by("-pk").values_list("delivery_error", flat=True)[:LOOKED_AT])
     return len(reasons), reasons[0] if reasons else ""
-
-
-def _ended(status: Status, within: timedelta) -> int:
-    since = timezone.now() - within
-    # By their numbers, for which there is an index.
-    newest = Generation.objects.filter(status=status).order_by("-pk").values_list("finished_at", flat=True)
-    return sum(finished_at is not None and finished_at >= since for finished_at in newest[:LOOKED_AT])
 
 
 def _counts(*statuses: Status) -> Mapping[str, int]:
