@@ -232,7 +232,7 @@ def addresses(options: argparse.Namespace) -> list[tuple[str, str]]:
     filters = {
         "filter_status": "status__exact=failed",
         "filter_held": "status__exact=pending_review",
-        "filter_date": "created_at__gte=2026-11-01",
+        "filter_date": "created_at__gte=2026-11-01+00:00:00%2B00:00",
         "filter_preset_rare": "preset=balanced",
         "filter_worker": "host=gpu-2",
         "filter_worker_none": "host=gpu-9",

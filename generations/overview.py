@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from generations import attendance, limits
 from generations.attendance import Attendant
 from generations.models import Delivery, Generation, Policy, Status
 
-# Of each kind the newest so many: beyond them nobody counts what ended lately.
+# The newest so many: beyond them nobody counts what ended lately.
 LOOKED_AT = 1000
 LATELY = timedelta(hours=1)
 
@@ -82,7 +82,9 @@ def now() -> Overview:
 
 def outcomes(within: timedelta) -> Outcomes:
     """Videos made and failed since then."""
-    return Outcomes(_ended(Status.SUCCEEDED, within), _ended(Status.FAILED, within))
+    ended = Generation.objects.filter(finished_at__gte=timezone.now() - within).order_by("-finished_at")
+    counts = Counter(ended.values_list("status", flat=True)[:LOOKED_AT])
+    return Outcomes(made=counts[Status.SUCCEEDED], failed=counts[Status.FAILED])
 
 
 def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
@@ -93,13 +95,6 @@ def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
     )
     reasons = list(rows.order_by("-pk").values_list("delivery_error", flat=True)[:LOOKED_AT])
     return len(reasons), reasons[0] if reasons else ""
-
-
-def _ended(status: Status, within: timedelta) -> int:
-    since = timezone.now() - within
-    # By their numbers, for which there is an index.
-    newest = Generation.objects.filter(status=status).order_by("-pk").values_list("finished_at", flat=True)
-    return sum(finished_at is not None and finished_at >= since for finished_at in newest[:LOOKED_AT])
 
 
 def _counts(*statuses: Status) -> Mapping[str, int]:

@@ -108,6 +108,7 @@ MAY_IMPORT = {
     "training": {"training", "generations.engine"},
     # These measure the service as a whole: jobs as everybody asks for them, and the answers of the whole bot.
     "benchmarks.b7_service": {"benchmarks", "generations"},
+    "benchmarks.admin": {"benchmarks", "generations"},
     "benchmarks.status": {"benchmarks", "generations", "telegram_bot"},
     "benchmarks": {"benchmarks", "generations.engine"},
 }

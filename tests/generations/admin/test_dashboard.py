@@ -124,6 +124,8 @@ def test_a_worker_stands_there_with_device_step_and_sign_of_life(
 
 def test_the_page_asks_fifteen_questions_at_most_however_much_there_is(prompt: Make, ended: Make, page: Client) -> None:
     ended(1)
+    # It waits for so long that a worker is looked for.
+    prompt(queued_at=timezone.now() - timedelta(minutes=5))
     page.get("/admin/")
     counts = []
     for rows in (1, 30):
