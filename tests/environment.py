@@ -55,5 +55,5 @@ os.environ["SECRET_KEY"] = secrets.token_urlsafe(50)
 # One thread per process: several processes render at once here, and torch's threads wait for each other by spinning.
 # Results must not depend on the number of cores either.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# PostgreSQL need not wait for the disk at each commit: no test pulls the plug of the server. 0.3 instead of 4.6 ms each.
+# PostgreSQL need not wait for the disk at each commit, 0.3 ms instead of 4.6: no test pulls the plug of the server.
 os.environ.setdefault("PGOPTIONS", "-c synchronous_commit=off")

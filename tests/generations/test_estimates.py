@@ -16,6 +16,7 @@ from generations import estimates
 from generations.models import Generation, Status
 from generations.worker import GenerationWorker
 from tests.generations.conftest import MakeRow
+from tests.valkey import own_valkey
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +26,7 @@ Queries = Callable[[int], AbstractContextManager[object]]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ValkeyServer]:
-    with ValkeyServer() as running:
+    with own_valkey() as running:
         yield running
 
 

