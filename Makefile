@@ -28,9 +28,9 @@ demo: $(VENV)/installed
 run: $(VENV)/installed
 	@DEBUG=1 $(BIN)/python manage.py up
 
-# Two processes: many tests wait for other processes most of their time.
+# Three processes, on two cores too: many tests wait for other processes most of their time (half of it with two).
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -36,7 +36,7 @@ for name in ("DATABASE_URL", "REDIS_URL"):
         # It may well be the real one, and tests empty the queue.
         raise pytest.UsageError(f"{name} is set. Unset it, or set TEST_ON_SERVICES=1 if tests may empty it.")
 
-# Processes of one run (make test starts two) must not empty each other's queue: the second takes the next database.
+# Processes of one run (make test starts several) must not empty each other's queue: each takes a database of its own.
 server, _, database = os.environ.get("REDIS_URL", "").rpartition("/")
 worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 if database.isdigit():
