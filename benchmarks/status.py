@@ -119,7 +119,8 @@ def state(options: argparse.Namespace, *, queued: int, finished: int) -> dict[st
     print(f"status, {queued} queued, {finished} finished, of the processor: {parts}", file=sys.stderr, flush=True)
     with Simulator() as telegram:
         furnish(telegram)
-        taken = asyncio.run(ask(telegram, random.Random(1).sample(people, options.askers), options.per_second))
+        askers = random.Random(1).sample(people, min(options.askers, len(people)))
+        taken = asyncio.run(ask(telegram, askers, options.per_second))
         edits = len(telegram.calls("editMessageText"))
     figures = spread(taken)
     print(f"status, {queued} queued, {finished} finished: {figures}", file=sys.stderr, flush=True)
