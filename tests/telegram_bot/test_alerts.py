@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,6 @@ from telegram_bot.simulator import Simulator
 from tests.generations.conftest import MakeRow, make_row
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, set_policy
 from tests.telegram_bot.test_operators import make_operator
-from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -203,14 +202,6 @@ async def test_what_is_wrong_stands_in_ops(house: House) -> None:
 
 
 @pytest.fixture
-def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with own_valkey() as server:
-        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
-        with Redis.from_url(settings.REDIS_URL) as client:
-            yield client
-
-
-@pytest.fixture
 def _a_bot(transactional_db: None) -> None:
     lease.take("7", "bot elsewhere:1")
 
@@ -221,7 +212,7 @@ def found() -> dict[str, Finding | None]:
 
 @pytest.mark.usefixtures("_a_bot")
 def test_workers_disk_failures_and_deliveries_are_watched(
-    queue_server: Redis, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
+    own_queue_server: Redis, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ago = lambda minutes: timezone.now() - timedelta(minutes=minutes)  # noqa: E731
     assert found() == {"worker": Finding("none", lasting=timedelta(minutes=10))}
@@ -229,7 +220,7 @@ def test_workers_disk_failures_and_deliveries_are_watched(
     assert "worker" not in conditions.look(), "somebody works on it"
     waiting = make_row(queued_at=ago(2))
     assert found() == {"worker": Finding("none_while_prompts_wait")}
-    GenerationWorker(["gpu"], name="one", connection=queue_server).register_birth()
+    GenerationWorker(["gpu"], name="one", connection=own_queue_server).register_birth()
     assert found() == {}
     waiting.delete()
 
@@ -263,7 +254,7 @@ def test_of_workers_nothing_is_known_while_the_queue_server_is_away(settings: La
     assert "worker" not in seen
 
 
-@pytest.mark.usefixtures("_a_bot", "queue_server")
+@pytest.mark.usefixtures("_a_bot", "own_queue_server")
 def test_what_keeps_the_bot_from_serving_is_found_by_its_own_complaint() -> None:
     assert conditions.look()["bot"] is None
     lease.renew("7", "bot elsewhere:1", "conflict")

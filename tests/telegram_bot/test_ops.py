@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,7 +23,6 @@ from tests.generations.conftest import MakeRow, make_row
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, House, change, jobs, set_policy
 from tests.telegram_bot.pressing import labels, last, press
 from tests.telegram_bot.test_operators import PAUSE, make_operator
-from tests.valkey import own_valkey
 
 __all__ = ["make_row"]
 
@@ -173,19 +171,13 @@ async def test_a_press_that_is_handled_twice_pauses_once(house: House) -> None:
     assert await sync_to_async(AuditEntry.objects.count)() == 1
 
 
-@pytest.fixture
-def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with own_valkey() as server:
-        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
-        with Redis.from_url(settings.REDIS_URL) as client:
-            yield client
-
-
-def test_idle_workers_and_those_at_work_are_known_by_host_and_process(queue_server: Redis, make_row: MakeRow) -> None:
+def test_idle_workers_and_those_at_work_are_known_by_host_and_process(
+    own_queue_server: Redis, make_row: MakeRow
+) -> None:
     process = attendance.process_of(rendering.OWNER)
     for name in (f"{process}.0123abcd", "~other.7.0123abcd", "gone.7.0123abcd"):
-        GenerationWorker(["gpu"], name=name, connection=queue_server).register_birth()
-    queue_server.delete("rq:worker:gone.7.0123abcd")
+        GenerationWorker(["gpu"], name=name, connection=own_queue_server).register_birth()
+    own_queue_server.delete("rq:worker:gone.7.0123abcd")
     lease = {"status": Status.RUNNING, "owner": rendering.OWNER, "lease_until": timezone.now() + timedelta(seconds=50)}
     rows = [make_row(progress=progress, **lease) for progress in (40, 10)]
     words = texts.ops(overview.now(), [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +19,6 @@ from generations import figures, rendering
 from generations.admin.charts import Bar, ceiling, stacked_bars
 from generations.models import Generation, Requester, Status
 from generations.worker import GenerationWorker
-from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -99,19 +98,11 @@ def test_more_than_is_looked_at_says_from_when_on(ended: Make, page: Client, mon
     assert "Of the newest 2 only, since" in page.get(FRAGMENT).content.decode()
 
 
-@pytest.fixture
-def queue_server(settings: LazySettings) -> Iterator[Redis]:
-    with own_valkey() as server:
-        settings.REDIS_URL = f"redis://127.0.0.1:{server.port}/0"
-        with Redis.from_url(settings.REDIS_URL) as client:
-            yield client
-
-
 def test_a_worker_stands_there_with_device_step_and_sign_of_life(
-    queue_server: Redis, prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch
+    own_queue_server: Redis, prompt: Make, page: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rendering, "device", lambda: "cuda:0 (Card), 3.1 of 80.0 GB in use")
-    worker = GenerationWorker(["gpu"], name="gpu1.12.aaaa", connection=queue_server)
+    worker = GenerationWorker(["gpu"], name="gpu1.12.aaaa", connection=own_queue_server)
     worker.register_birth()
     worker.heartbeat()
     lease = timezone.now() + timedelta(seconds=50)
