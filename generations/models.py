@@ -92,7 +92,7 @@ class Requester(models.Model):
     seconds = models.FloatField(null=True, blank=True, editable=False)
     style = models.CharField(max_length=24, blank=True, editable=False)
     silent = models.BooleanField(default=False, editable=False, help_text="Results never ring.")
-    # Model and licence as a caption told them last, see captions of results.
+    # Model and licence as a caption told them last, see services.licence_to_tell.
     licence_told = models.CharField(max_length=410, blank=True, editable=False)
     # Fair order: whoever was served longest ago comes first.
     last_served_at = models.DateTimeField(null=True, blank=True, editable=False)

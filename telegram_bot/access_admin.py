@@ -9,7 +9,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from generations.admin.audited import Audited
-from generations.admin.shared import STYLE, LongList, link, pill, shortened
+from generations.admin.shared import LongList, link, pill, shortened
 from telegram_bot.models import AccessRequest, Invitation
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ class InvitationAdmin(Audited, LongList, InvitationModelAdmin):
     fields = ["address", "standing", "used", "note", "uses_left", "expires_at", "created_by", "created_at"]
     readonly_fields = ["address", "standing", "used", "created_by", "created_at"]
     actions = ["revoke_selected"]
-
-    class Media:
-        css = STYLE
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
         people: QuerySet[Invitation] = super().get_queryset(request)
@@ -113,9 +110,6 @@ class AccessRequestAdmin(Audited, LongList, RequestModelAdmin):
     fields = ["person", "username", "number", "standing", "created_at", "decided_by", "decided_at"]
     readonly_fields = ["person", "username", "number", "standing", "created_at", "decided_by", "decided_at"]
     actions = ["approve_selected", "deny_selected"]
-
-    class Media:
-        css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -6,7 +6,7 @@ import re
 
 from generations import access, services
 
-from . import invitations, refusals, terms, texts
+from . import inline, invitations, refusals, terms, texts
 from .asking import Ask
 from .buttons import Answer
 
@@ -27,7 +27,7 @@ def hello(ask: Ask) -> Answer | str:
 def start(ask: Ask) -> Answer | str:
     """With a code behind it when it comes from a link."""
     code = ask.words.strip()
-    if ask.place.chat_id != ask.person.user_id or not PAYLOAD.fullmatch(code):
+    if ask.place.chat_id != ask.person.user_id or not PAYLOAD.fullmatch(code) or code == inline.START:
         return hello(ask)
     if code == texts.TERMS_LINK:
         return terms.show(ask)

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html, format_html_join
 
-from generations.admin.shared import STYLE, AuditModelAdmin, LongList, pill, shortened
+from generations.admin.shared import AuditModelAdmin, LongList, pill, shortened
 from generations.audit_log import Action
 from generations.models import AuditEntry
 
@@ -57,9 +57,6 @@ class AuditEntryAdmin(LongList, AuditModelAdmin):
     fields = ["at", "who", "way", "action", "target", "changes", "note"]
     readonly_fields = ["at", "who", "way", "action", "target", "changes", "note"]
     actions = None
-
-    class Media:
-        css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

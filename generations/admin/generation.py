@@ -33,7 +33,6 @@ from generations.admin.filters import (
 from generations.admin.levers import LEVERS, Lever, RerunForm, is_held
 from generations.admin.lineage import lineage
 from generations.admin.shared import (
-    STYLE,
     GenerationModelAdmin,
     LongList,
     ReasonForm,
@@ -104,7 +103,6 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
     ]
 
     class Media:
-        css = STYLE
         js = ["generations/live.js"]
 
     # --- who may do what

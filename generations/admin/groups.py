@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from generations import limits
 from generations.admin.audited import Audited
-from generations.admin.shared import STYLE, GroupModelAdmin, LongList, link, pill, shortened
+from generations.admin.shared import GroupModelAdmin, LongList, link, pill, shortened
 from generations.models import COUNTED, Generation, Group
 
 
@@ -25,9 +25,6 @@ class GroupAdmin(Audited, LongList, GroupModelAdmin):
     fields = ["title", "chat_id", "enabled", "daily_limit", "made_today", "member", "created_at"]
     readonly_fields = ["title", "chat_id", "made_today", "member", "created_at"]
     actions = None
-
-    class Media:
-        css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -20,7 +20,6 @@ from django.views.decorators.http import require_POST
 from generations import access, erasing, limits, services
 from generations.admin.audited import Audited
 from generations.admin.shared import (
-    STYLE,
     BannedFilter,
     ConfirmForm,
     LongList,
@@ -37,6 +36,19 @@ from generations.roles import ADMIT, BAN, ERASE
 OPEN = Policy.Access.OPEN
 
 
+PERSON = ("display_name", "username", "user_id", "language_code", "language", "created_at")
+STANDING = (
+    "standing",
+    "admitted_at",
+    "terms_accepted_at",
+    "banned_at",
+    "ban_reason",
+    "usage",
+    "last_served_at",
+    "prompts",
+)
+
+
 @admin.register(Requester)
 class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
@@ -46,47 +58,12 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
-    fieldsets = [
-        ("Person", {"fields": ["display_name", "username", "user_id", "language_code", "language", "created_at"]}),
-        (
-            "Standing",
-            {
-                "fields": [
-                    "standing",
-                    "admitted_at",
-                    "terms_accepted_at",
-                    "banned_at",
-                    "ban_reason",
-                    "usage",
-                    "last_served_at",
-                    "prompts",
-                ]
-            },
-        ),
-        (None, {"fields": ["notes"]}),
-    ]
-    readonly_fields = [
-        "display_name",
-        "username",
-        "user_id",
-        "language_code",
-        "language",
-        "created_at",
-        "standing",
-        "admitted_at",
-        "terms_accepted_at",
-        "banned_at",
-        "ban_reason",
-        "usage",
-        "last_served_at",
-        "prompts",
-    ]
+    # All but the notes: the rest is the person's own, or changed by levers.
+    readonly_fields = [*PERSON, *STANDING]
+    fieldsets = [("Person", {"fields": PERSON}), ("Standing", {"fields": STANDING}), (None, {"fields": ["notes"]})]
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/requester.html"
     actions = ["let_in_selected", "put_out_selected", "ban_selected", "unban_selected"]
-
-    class Media:
-        css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

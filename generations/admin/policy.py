@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from generations import prompts, services
 from generations.admin.audited import Audited
-from generations.admin.shared import STYLE, MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
+from generations.admin.shared import MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
 from generations.engine.base import EngineError
 from generations.models import Policy
 from generations.prompts import PromptRefused
@@ -155,9 +155,6 @@ class PolicyAdmin(Audited, PolicyModelAdmin):
         ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),
     ]
-
-    class Media:
-        css = STYLE
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -23,7 +23,6 @@ from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
 from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Style
 
-STYLE = {"all": ["generations/admin.css"]}
 if TYPE_CHECKING:
     # These classes take a parameter in their stubs only.
     RowPaginator = Paginator[Any]

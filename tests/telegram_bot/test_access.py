@@ -160,6 +160,11 @@ async def test_a_link_that_lets_in_nobody_says_why(house: House) -> None:
     assert not await sync_to_async(Requester.objects.exclude(admitted_at=None).exists)()
 
 
+async def test_the_button_of_an_empty_inline_list_is_not_taken_for_an_invitation(house: House) -> None:
+    await set_policy(access="ask")
+    assert (await house.say("/start inline"))[-1].text == (await house.say("/start"))[-1].text
+
+
 async def test_a_start_that_is_handled_twice_costs_one_use(house: House) -> None:
     await set_policy(access="invite")
     invitation = await invite(uses_left=2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -214,7 +214,9 @@ def found() -> dict[str, Finding | None]:
 def test_workers_disk_failures_and_deliveries_are_watched(
     own_queue_server: Redis, make_row: MakeRow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ago = lambda minutes: timezone.now() - timedelta(minutes=minutes)  # noqa: E731
+    def ago(minutes: int) -> datetime:
+        return timezone.now() - timedelta(minutes=minutes)
+
     assert found() == {"worker": Finding("none", lasting=timedelta(minutes=10))}
     services.pause(by=make_operator(ALICE))
     assert "worker" not in conditions.look(), "somebody works on it"
