@@ -280,7 +280,7 @@ class Service:
 
     def cancelled_after(self, seconds_per_step: float) -> float:
         """Steps from a cancel to the row's end. The row names seconds; a step's are those of the jobs before."""
-        from generations import services
+        from generations import operating
 
         row = self.submit("to be cancelled", 1, steps=100)
 
@@ -289,7 +289,7 @@ class Service:
             return row.progress > 0 or row.is_finished
 
         wait_for(begun, "the job that is to be cancelled", self.alive)
-        services.cancel(row, by="benchmark")
+        operating.cancel(row, by="benchmark")
         [row] = self.finished([row])
         # The row itself forgets when it was asked.
         asked = row.events.filter(kind="cancel requested").first()

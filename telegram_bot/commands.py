@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from generations import afterwards, limits, personal, services
+from generations import afterwards, limits, operating, personal, services
 
 from . import refusals, texts
 from .asking import Announcement, Ask, title_of
@@ -62,11 +62,11 @@ def cancel(ask: Ask) -> str:
         return texts.cancel_how()
     own = personal.unfinished(*ask.whose).filter(cancel_requested_at=None)
     if words:
-        stopped = sum(services.cancel(row, by="requester") for row in own)
+        stopped = sum(operating.cancel(row, by="requester") for row in own)
         return texts.cancelled_all(stopped) if stopped else texts.nothing_to_cancel()
     row = own.last()
     # One that a worker has just finished is not the newest any more.
-    while row is not None and not services.cancel(row, by="requester"):
+    while row is not None and not operating.cancel(row, by="requester"):
         row = own.last()
     if row is None:
         return texts.nothing_to_cancel()

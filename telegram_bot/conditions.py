@@ -10,7 +10,7 @@ from typing import Any
 
 import redis
 
-from generations import attendance, limits, overview, services
+from generations import attendance, limits, operating, overview
 from t2vsite import health
 
 from . import lease
@@ -51,7 +51,7 @@ def _look() -> Iterator[tuple[str, Finding | None]]:
         with suppress(redis.RedisError):
             deserted = attendance.is_deserted()
             # Whoever works on the workers pauses the intake first.
-            if not (deserted and services.is_paused()):
+            if not (deserted and operating.is_paused()):
                 yield "worker", Finding("none", lasting=NO_WORKER_LASTING) if deserted else None
     elif parts["worker"] != "unknown":
         yield "worker", Finding(parts["worker"])

@@ -12,7 +12,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 from telegram import InlineKeyboardMarkup
 
-from generations import afterwards, services
+from generations import afterwards, operating, services
 
 from . import delivery, refusals, texts
 from .buttons import Action, Answer, Media, Press, Pressed, row_number
@@ -32,7 +32,7 @@ def job_under(markup: InlineKeyboardMarkup | None) -> int | None:
 def cancel(press: Press) -> Pressed:
     """While it waits or is rendered. The status message says so when that is done, as with every outcome."""
     row = services.own_generation(press.person, press.number())
-    if services.cancel(row, by="requester"):
+    if operating.cancel(row, by="requester"):
         return Pressed(texts.cancelling() if row.cancel_requested_at else texts.cancelled())
     return Pressed(texts.cancelling() if row.cancel_requested_at else texts.finished_already())
 

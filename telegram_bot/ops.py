@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING
 
-from generations import overview, services
+from generations import operating, overview
 
 from . import alerts, texts
 from .asking import Ask
@@ -52,12 +52,12 @@ def refresh(press: Press, user: User) -> Pressed:
 
 @for_operators(PAUSE)
 def pause(press: Press, user: User) -> Pressed:
-    return _shown(press, texts.paused_now() if services.pause(by=user) else texts.paused_already())
+    return _shown(press, texts.paused_now() if operating.pause(by=user) else texts.paused_already())
 
 
 @for_operators(PAUSE)
 def resume(press: Press, user: User) -> Pressed:
-    return _shown(press, texts.resumed_now() if services.resume(by=user) else texts.resumed_already())
+    return _shown(press, texts.resumed_now() if operating.resume(by=user) else texts.resumed_already())
 
 
 def _shown(press: Press, toast: str = "") -> Pressed:

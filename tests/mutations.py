@@ -72,7 +72,7 @@ MUTATIONS = [
     ),
     Mutation(
         "28 a prompt may kill workers for ever",
-        "generations/models.py",
+        "generations/models/generation.py",
         "        if deaths >= MAX_WORKER_DEATHS:\n",
         "        if False:\n",
         f"{STATES}::test_two_worker_deaths_on_one_prompt_end_it_with_a_message",
@@ -93,7 +93,7 @@ MUTATIONS = [
     ),
     Mutation(
         "32 an update that does not ask who holds the row",
-        "generations/models.py",
+        "generations/models/generation.py",
         "Generation.objects.filter(only, pk=self.pk).update(**changes) == 1",
         "Generation.objects.filter(pk=self.pk).update(**changes) == 1",
         f"{STATES}::test_a_worker_whose_lease_was_given_away_cannot_write",
@@ -213,7 +213,7 @@ MUTATIONS = [
     ),
     Mutation(
         "47 a send that a dead bot had begun is begun again",
-        "generations/models.py",
+        "generations/models/generation.py",
         "Delivery.WAITING if self.status_message_id else Delivery.UNKNOWN\n",
         "Delivery.WAITING\n",
         f"{ERRORS}::test_a_bot_killed_while_sending_leaves_it_to_a_person",
@@ -346,7 +346,7 @@ MUTATIONS = [
     ),
     Mutation(
         "73 first come, first served",
-        "generations/models.py",
+        "generations/models/generation.py",
         'F("requester__last_served_at").asc(nulls_first=True), "queued_at"',
         '"queued_at"',
         f"{REPORTED}::test_somebody_who_floods_the_bot_is_capped_also_after_a_restart_and_the_next_person_is_next",

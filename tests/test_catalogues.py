@@ -14,7 +14,7 @@ from django.utils.translation import to_locale
 from tests import catalogues
 
 GERMAN = Path("telegram_bot/locale/de/LC_MESSAGES/django.po")
-COPIED = ("telegram_bot/locale", "telegram_bot/texts.py", "generations/batch.py")
+COPIED = ("telegram_bot/locale", "telegram_bot/texts", "generations/batch.py")
 
 
 @pytest.fixture(scope="module")

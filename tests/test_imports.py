@@ -26,7 +26,7 @@ TELEGRAM = {"telegram", "telegram_bot"}
 MAY_IMPORT = {
     "generations.engine": {"generations.engine"},
     "generations.fair_order": set(),
-    "generations.models": {"generations.fair_order", "generations.engine.base"},
+    "generations.models": {"generations.models", "generations.fair_order", "generations.engine.base"},
     "generations.prompts": set(),
     "generations.flags": {"generations.prompts", "generations.engine.card", "generations.engine.presets"},
     "generations.styles": {"generations.models", "generations.flags"},
@@ -67,6 +67,12 @@ MAY_IMPORT = {
         "generations.engine.base",
         "generations.engine.card",
     },
+    "generations.operating": {
+        "generations.models",
+        "generations.audit_log",
+        "generations.tasks",
+        "generations.services.Operator",
+    },
     "telegram_bot.simulator": {"telegram_bot.simulator"},
     "telegram_bot.inbox": {"telegram_bot", "generations.models"},
     "telegram_bot.delivery": {
@@ -84,6 +90,7 @@ MAY_IMPORT = {
         "generations.limits",
         "generations.overview",
         "generations.services",
+        "generations.operating",
         "t2vsite.health",
     },
     "telegram_bot.admin": {"telegram_bot", "generations.admin.audited"},
@@ -93,6 +100,7 @@ MAY_IMPORT = {
         "generations.access",
         "generations.audit_log",
         "generations.services",
+        "generations.operating",
         "generations.groups",
         "generations.asked",
         "generations.personal",

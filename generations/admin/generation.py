@@ -20,7 +20,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import services
+from generations import operating, services
 from generations.admin import dashboard, facts
 from generations.admin.audited import Audited
 from generations.admin.filters import (
@@ -328,7 +328,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
 
     def _reject(self, request: HttpRequest, rows: QuerySet[Generation] | list[Generation], reason: str) -> None:
         by = self._operator(request)
-        rejected = [row for row in rows if services.reject(row, by=by, reason=reason)]
+        rejected = [row for row in rows if operating.reject(row, by=by, reason=reason)]
         for row in rejected:
             self.log_change(request, row, f"Rejected: {reason}")
         if rejected:

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
-from generations import prompts, services
+from generations import operating, prompts, services
 from generations.admin.shared import MultilineField, preset_choices
 from generations.engine.base import MAX_SEED
 from generations.models import Delivery, Generation, Status
@@ -48,14 +48,14 @@ LEVERS: dict[str, Lever] = {
         permission=REVIEW,
         done="Approved",
         offered=is_held,
-        pull=lambda generation, by: services.approve(generation, by=by),
+        pull=lambda generation, by: operating.approve(generation, by=by),
     ),
     "cancel": Lever(
         label="Cancel",
         permission=CANCEL,
         done="Cancel requested",
         offered=can_be_cancelled,
-        pull=lambda generation, by: services.cancel(generation, by=by),
+        pull=lambda generation, by: operating.cancel(generation, by=by),
     ),
     "rerun-same": Lever(
         label="Re-run, same seed",
@@ -76,7 +76,7 @@ LEVERS: dict[str, Lever] = {
         permission=RESEND,
         done="To be sent again",
         offered=can_be_resent,
-        pull=lambda generation, by: services.resend(generation, by=by),
+        pull=lambda generation, by: operating.resend(generation, by=by),
     ),
 }
 

@@ -17,7 +17,7 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import access, erasing, limits, services
+from generations import access, erasing, limits, operating
 from generations.admin.audited import Audited
 from generations.admin.shared import (
     BannedFilter,
@@ -239,13 +239,13 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         assert request.user.is_authenticated
         stopped = 0
         for person in people:
-            stopped += services.ban(person, by=request.user, reason=reason)
+            stopped += operating.ban(person, by=request.user, reason=reason)
             self.log_change(request, person, f"Banned: {reason}")
         self.message_user(request, f"Banned: {len(people)}. Prompts stopped: {stopped}.", messages.SUCCESS)
 
     def _unban(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester]) -> None:
         assert request.user.is_authenticated
-        unbanned = [person for person in people if services.unban(person, by=request.user)]
+        unbanned = [person for person in people if operating.unban(person, by=request.user)]
         for person in unbanned:
             self.log_change(request, person, "Unbanned.")
         self.message_user(request, f"Unbanned: {len(unbanned)}.", messages.SUCCESS)

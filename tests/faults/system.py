@@ -37,8 +37,8 @@ FULL_LENGTH = os.environ.get("FAULTS_FULL_LENGTH") == "1"
 PATIENCE = 8 if FULL_LENGTH else 1
 # Else what waits for minutes in a real installation waits for seconds.
 SHORT: dict[str, float] = {
-    "generations.models.LEASE": 6,
-    "generations.models.DELIVERY_LEASE": 8,
+    "generations.models.generation.LEASE": 6,
+    "generations.models.generation.DELIVERY_LEASE": 8,
     "generations.lease.BEAT": 1,
     "generations.sweep.CLOCK_JUMP": 2,
     "generations.worker.BEAT": 1,

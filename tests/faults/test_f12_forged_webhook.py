@@ -108,8 +108,8 @@ def test_nobody_becomes_an_operator_or_somebody_else_by_what_an_update_says(
     assert {answer.partition("\n")[0] for answer in answers} == {unknown, texts.cancel_how()}
     assert telegram.bot_messages(BOB) == []
 
-    approve = "from generations import models, services; from django.contrib.auth.models import User;"
-    approve += f"assert services.approve(models.Generation.objects.get(pk={row['id']}), by=User.objects.get())"
+    approve = "from generations import models, operating; from django.contrib.auth.models import User;"
+    approve += f"assert operating.approve(models.Generation.objects.get(pk={row['id']}), by=User.objects.get())"
     system.manage("shell", "-c", approve)
     account = settle(system)
     assert (account.accepted, account.videos) == (1, 1)

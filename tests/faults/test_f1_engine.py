@@ -18,7 +18,7 @@ def test_a_render_that_never_comes_back_is_ended_and_told(
     limits = {
         "settings.STEP_TIMEOUT_SECONDS": 2,
         "generations.lease.LOCKED": 1,
-        "generations.models.MAX_WORKER_DEATHS": 1,
+        "generations.models.generation.MAX_WORKER_DEATHS": 1,
     }
     system = new_system(constants=limits)
     system.start("queue", "worker", "bot")

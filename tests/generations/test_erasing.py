@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from generations import erasing, limits, rendering, services, tasks
+from generations import erasing, limits, operating, rendering, services, tasks
 from generations.models import Delivery, Erasure, Generation, GenerationEvent, Requester, Status
 from generations.services import Person
 from tests.generations.conftest import MakeRow, StandInEngine
@@ -71,7 +71,7 @@ def test_an_erasure_by_an_operator_names_the_operator_only(make_row: MakeRow) ->
 def test_a_ban_is_kept_as_a_number_and_a_time(make_row: MakeRow) -> None:
     row = make_row(user_id=ALICE)
     Requester.objects.update(display_name="Alice", username="alice", language_code="de", notes="rude", preset="fast")
-    services.ban(row.requester, by=User.objects.create_user("olga"), reason="Alice spams.")
+    operating.ban(row.requester, by=User.objects.create_user("olga"), reason="Alice spams.")
     banned_at = Requester.objects.get().banned_at
 
     erasing.erase(ALICE)

@@ -15,7 +15,7 @@ from django.core.files.storage import InMemoryStorage
 from django.db import connection
 from django.utils import timezone
 
-from generations import access, afterwards, limits, services
+from generations import access, afterwards, limits, operating, services
 from generations.limits import LimitReached
 from generations.models import Generation, Policy, Requester, Status
 from generations.services import Person
@@ -217,7 +217,7 @@ def test_a_change_of_the_policy_binds_the_next_message() -> None:
 
 def test_a_banned_person_is_told_the_reason() -> None:
     services.remember(ANN)
-    services.ban(Requester.objects.get(user_id=1), by=User.objects.create(username="op"), reason="spam")
+    operating.ban(Requester.objects.get(user_id=1), by=User.objects.create(username="op"), reason="spam")
     with pytest.raises(LimitReached) as refusal:
         submit(1)
     assert (refusal.value.rule, refusal.value.reason) == ("banned", "spam")

@@ -22,7 +22,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import DefaultSerializer
 
-from generations import rendering, services, tasks, worker
+from generations import operating, rendering, tasks, worker
 from generations.engine.base import CheckpointError, EngineError
 from generations.management.commands import rqworker
 from generations.models import Generation, Status
@@ -318,7 +318,7 @@ def test_a_render_is_cancelled_though_redis_was_away_meanwhile(
             own_server.stop()
             own_server.start()
         if done == 10:
-            assert services.cancel(row, by="ann")
+            assert operating.cancel(row, by="ann")
 
     engine.before_step = lose_redis_and_cancel
     call_command("rqworker", "--burst")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from rq import Queue
 
-from generations import services
+from generations import operating, services
 from generations.engine.card import InvalidSpec
 from generations.models import Delivery, Generation, Policy, Requester, Status
 from generations.prompts import PromptRefused
@@ -162,16 +162,16 @@ def test_a_held_prompt_waits_without_a_bell_until_it_is_approved(queue: Queue, o
     Policy.objects.update(review=Policy.Review.BEFORE_GENERATION)
     row = submit()
     assert (row.status, queue.count) == (Status.PENDING_REVIEW, 0)
-    assert services.approve(row, by=operator)
-    assert not services.approve(row, by=operator)
+    assert operating.approve(row, by=operator)
+    assert not operating.approve(row, by=operator)
     row.refresh_from_db()
     assert (row.status, row.reviewed_by, queue.count) == (Status.QUEUED, operator, 1)
 
 
 def test_a_refused_prompt_is_told_with_the_reason(queue: Queue, operator: User, make_row: MakeRow) -> None:
     row = make_row(status=Status.PENDING_REVIEW, chat_id=5)
-    assert services.reject(row, by=operator, reason="Not here, please.")
-    assert not services.approve(row, by=operator)
+    assert operating.reject(row, by=operator, reason="Not here, please.")
+    assert not operating.approve(row, by=operator)
     row.refresh_from_db()
     assert (row.status, row.public_error, row.delivery) == (Status.REJECTED, "Not here, please.", Delivery.WAITING)
 
@@ -193,18 +193,18 @@ def test_a_rerun_is_a_new_row_with_its_parent_in_the_same_chat(queue: Queue, ope
 
 def test_what_waits_is_cancelled_at_once(queue: Queue) -> None:
     row = submit()
-    assert services.cancel(row, by="requester")
+    assert operating.cancel(row, by="requester")
     row.refresh_from_db()
     assert (row.status, row.delivery) == (Status.CANCELLED, Delivery.WAITING)
     assert Generation.objects.claim_next("w") == []
-    assert not services.cancel(row, by="requester")
+    assert not operating.cancel(row, by="requester")
 
 
 def test_what_runs_is_asked_to_stop(queue: Queue) -> None:
     row = submit()
     row.start("w")
     assert not row.cancel_wanted("w")
-    assert services.cancel(row, by="requester")
+    assert operating.cancel(row, by="requester")
     assert row.cancel_wanted("w")
 
 
@@ -215,13 +215,13 @@ def test_a_ban_stops_everything_that_the_person_has_waiting(queue: Queue, operat
     )
     running.start("w")
     others = make_row(user_id=2)
-    assert services.ban(Requester.objects.get(user_id=1), by=operator, reason="spam") == 3
+    assert operating.ban(Requester.objects.get(user_id=1), by=operator, reason="spam") == 3
     for row in (waiting, held, running, finished, others):
         row.refresh_from_db()
     assert (waiting.status, held.status) == (Status.CANCELLED, Status.CANCELLED)
     assert running.cancel_wanted("w")
     assert (finished.status, others.status) == (Status.SUCCEEDED, Status.QUEUED)
-    services.unban(waiting.requester, by=operator)
+    operating.unban(waiting.requester, by=operator)
     assert not Requester.objects.get(user_id=1).is_banned
 
 

@@ -13,7 +13,7 @@ from django.conf import LazySettings
 from django.utils import timezone
 from redis import Redis
 
-from generations import services
+from generations import operating
 from generations.models import Delivery, Requester, Status
 from generations.templatetags.health import WORDS
 from generations.worker import GenerationWorker
@@ -218,7 +218,7 @@ def test_workers_disk_failures_and_deliveries_are_watched(
         return timezone.now() - timedelta(minutes=minutes)
 
     assert found() == {"worker": Finding("none", lasting=timedelta(minutes=10))}
-    services.pause(by=make_operator(ALICE))
+    operating.pause(by=make_operator(ALICE))
     assert "worker" not in conditions.look(), "somebody works on it"
     waiting = make_row(queued_at=ago(2))
     assert found() == {"worker": Finding("none_while_prompts_wait")}

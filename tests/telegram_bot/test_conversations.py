@@ -23,7 +23,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from generations import services, tasks
+from generations import operating, tasks
 from generations.models import Generation, Policy, Status
 from telegram_bot import inbox, polling
 from telegram_bot.delivery import rows as delivery_rows
@@ -270,9 +270,9 @@ def test_every_conversation_keeps_the_promises(
                 return
             row = held[which % len(held)]
             if approves:
-                assert services.approve(row, by=self.operator)
+                assert operating.approve(row, by=self.operator)
             else:
-                assert services.reject(row, by=self.operator, reason="Not <b>this</b> one.")
+                assert operating.reject(row, by=self.operator, reason="Not <b>this</b> one.")
                 self.town.rows[row.pk] = "lost"
 
         # --- how
@@ -324,7 +324,7 @@ def test_every_conversation_keeps_the_promises(
         def drain(self) -> None:
             self.the_bot_looks()
             for row in Generation.objects.filter(status=Status.PENDING_REVIEW):
-                assert services.approve(row, by=self.operator)
+                assert operating.approve(row, by=self.operator)
             while Generation.objects.claim_next("worker 1"):
                 pass
             for row in self.running():

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from generations import services
+from generations import operating, services
 from generations.models import Delivery, Generation, Policy, Status
 from tests.telegram_bot.conftest import ALICE, WORKER, Finish, House, change, job, jobs, set_policy
 
@@ -120,7 +120,7 @@ async def test_a_failure_without_a_status_message_is_sent(house: House) -> None:
 async def test_a_refused_prompt_is_told_with_its_reason(house: House, admin_user: object) -> None:
     await set_policy(review=Policy.Review.BEFORE_GENERATION)
     await house.say("a red circle")
-    await sync_to_async(services.reject)(await job(), by=admin_user, reason="No circles, please.")
+    await sync_to_async(operating.reject)(await job(), by=admin_user, reason="No circles, please.")
     await house.deliver()
     [message] = house.telegram.bot_messages(ALICE)
     assert message.text == "An operator declined this prompt. No circles, please."

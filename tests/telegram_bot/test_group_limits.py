@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from generations import personal, services
+from generations import operating, personal, services
 from generations.models import Delivery, Group, Status
 from telegram_bot import texts
 from telegram_bot.simulator import Message
@@ -115,7 +115,7 @@ async def test_a_group_has_so_many_videos_a_day_of_all_its_people_together(house
     assert (await house.say("/video one", OTHER, user_id=ALICE))[-1].text == "Queued, 3 of 3"
     assert (await house.say("a cat"))[-1].text == "Queued, 4 of 4"
     # What failed or was cancelled does not count.
-    assert await sync_to_async(services.cancel)((await jobs())[0], by="requester")
+    assert await sync_to_async(operating.cancel)((await jobs())[0], by="requester")
     assert (await house.say("/video four", GROUP, user_id=ALICE))[-1].text == "Queued, 4 of 4"
 
 

@@ -9,7 +9,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from generations import erasing, services
+from generations import erasing, operating, services
 from generations.models import AuditEntry, Policy
 from telegram_bot import privacy
 from telegram_bot.models import OperatorAccount
@@ -94,9 +94,9 @@ async def test_operators_may_send_prompts_while_the_intake_is_paused(house: Hous
 
 def test_who_paused_and_who_resumed_is_in_the_log_once() -> None:
     user = make_operator(ALICE, PAUSE)
-    assert [services.pause(by=user), services.pause(by=user), Policy.current().paused] == [True, False, True]
+    assert [operating.pause(by=user), operating.pause(by=user), Policy.current().paused] == [True, False, True]
     assert Policy.current().updated_by == user
-    assert [services.resume(by=user), services.resume(by=user), Policy.current().paused] == [True, False, False]
+    assert [operating.resume(by=user), operating.resume(by=user), Policy.current().paused] == [True, False, False]
     log = AuditEntry.objects.order_by("pk").values_list("actor", "action", "before", "after", "object_label")
     on, off = {"paused": True}, {"paused": False}
     assert list(log) == [(user.pk, "paused", off, on, "Policy"), (user.pk, "resumed", on, off, "Policy")]

@@ -19,7 +19,7 @@ from django.core.files.storage import default_storage
 from django.db import connection
 from django.utils import timezone
 
-from generations import erasing, exporting, personal, services
+from generations import erasing, exporting, operating, personal
 from generations.models import Erasure, Generation, Requester
 from telegram_bot import inbox, privacy, texts
 from telegram_bot.models import ReceivedUpdate
@@ -322,7 +322,7 @@ async def test_a_ban_survives(house: House, render: Finish) -> None:
     await make(house, render, "a red circle")
     operator = await User.objects.acreate(username="olga")
     [row] = await jobs()
-    await sync_to_async(services.ban)(row.requester, by=operator, reason="Alice spams.")
+    await sync_to_async(operating.ban)(row.requester, by=operator, reason="Alice spams.")
     await press(house, await wants_everything_gone(house), "Delete everything", times=2)
     assert await traces("Alice", "a red circle") == []
     assert await traces(ALICE) == [f"Requester.user_id: {ALICE}"]

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.utils import timezone
 from redis import Redis
 
-from generations import attendance, services
+from generations import attendance, operating
 from generations.models import Generation, Policy, Status
 from generations.worker import GenerationWorker
 from telegram_bot.delivery import status
@@ -117,7 +117,7 @@ async def test_an_unchanged_text_is_not_sent_again(house: House, clock: Clock) -
 async def test_an_approved_prompt_is_told_so(house: House, clock: Clock, admin_user: object) -> None:
     await set_policy(review=Policy.Review.BEFORE_GENERATION)
     await house.say("a red circle")
-    await sync_to_async(services.approve)(await job(), by=admin_user)
+    await sync_to_async(operating.approve)(await job(), by=admin_user)
     await house.show_status()
     assert texts_of(house) == ["Waiting for an operator to approve it.", "Queued, 1 of 1"]
 

@@ -73,7 +73,7 @@ WITHOUT_WORDS = {"alert_begins", "chosen", "clock", "day", "duration", "either",
 FUNCTIONS = {
     name: function
     for name, function in inspect.getmembers(texts, inspect.isfunction)
-    if function.__module__ == texts.__name__ and not name.startswith("_")
+    if function.__module__.startswith(texts.__name__) and not name.startswith("_")
 }
 
 
@@ -204,7 +204,7 @@ def test_the_facts_under_a_video_fit_below_its_prompt(language: str) -> None:
 
 def toasts() -> Iterator[str]:
     """Texts that are shown when a button is pressed."""
-    for path in Path(texts.__file__).parent.glob("*.py"):
+    for path in Path(languages.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Pressed":
                 for call in (part for toast in node.args[:1] for part in ast.walk(toast)):

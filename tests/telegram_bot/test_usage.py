@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from generations import limits, services
+from generations import limits, operating, services
 from generations.models import Generation, Status
 from tests.telegram_bot.conftest import ALICE, BOB, GROUP, Finish, House, change, job, jobs, set_policy
 
@@ -66,7 +66,7 @@ async def test_a_limit_that_was_lowered_leaves_nothing(house: House) -> None:
 
 async def test_a_banned_person_is_told_so(house: House, admin_user: object) -> None:
     await house.say("a red circle")
-    await sync_to_async(services.ban)((await job()).requester, by=admin_user, reason="Too rude.")
+    await sync_to_async(operating.ban)((await job()).requester, by=admin_user, reason="Too rude.")
     assert await usage(house) == ["You may not use this bot. Too rude."]
 
 

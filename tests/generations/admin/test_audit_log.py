@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
 
-from generations import access, audit_log, erasing, exporting, services
+from generations import access, audit_log, erasing, exporting, operating, services
 from generations.admin.levers import LEVERS
 from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Status, Style
 from generations.models import Group as GroupChat
@@ -254,20 +254,20 @@ def test_what_changed_nothing_is_not_in_the_log(page: Client, prompt: Make, pers
     page.post(f"/admin/generations/generation/{row.pk}/do/cancel/")
     page.post(f"/admin/generations/requester/{person.pk}/unban/")
     page.post(f"/admin/generations/requester/{person.pk}/change/", {"notes": ""})
-    services.cancel(prompt(status=Status.QUEUED), by="requester")
+    operating.cancel(prompt(status=Status.QUEUED), by="requester")
     assert not access.withdraw_access(person, by=operator)
     assert not AuditEntry.objects.exists()
 
 
 def test_a_change_that_is_undone_leaves_no_entry(prompt: Make, operator: User) -> None:
     with transaction.atomic():
-        assert services.approve(prompt(**HELD), by=operator)
+        assert operating.approve(prompt(**HELD), by=operator)
         transaction.set_rollback(True)
     assert not AuditEntry.objects.exists()
 
 
 def test_nobody_changes_or_deletes_an_entry(page: Client, operator: User, person: Requester) -> None:
-    services.ban(person, by=operator, reason="Spam.")
+    operating.ban(person, by=operator, reason="Spam.")
     entry = AuditEntry.objects.get()
     one = f"/admin/generations/auditentry/{entry.pk}/"
     assert page.post(f"{one}change/", {"note": "Nothing."}).status_code == 403
@@ -280,8 +280,8 @@ def test_nobody_changes_or_deletes_an_entry(page: Client, operator: User, person
 
 
 def test_the_log_is_filtered_by_who_what_way_and_object(page: Client, operator: User, person: Requester) -> None:
-    services.ban(person, by=operator, reason="Spam.")
-    services.pause(by=User.objects.create_user("paula", is_staff=True))
+    operating.ban(person, by=operator, reason="Spam.")
+    operating.pause(by=User.objects.create_user("paula", is_staff=True))
 
     def shown(**chosen: Any) -> list[bool]:
         text = page.get("/admin/generations/auditentry/", chosen).content.decode()
@@ -301,10 +301,10 @@ def test_the_log_is_filtered_by_who_what_way_and_object(page: Client, operator: 
 def test_an_erased_person_is_nowhere_in_the_log(page: Client, prompt: Make, person: Requester, operator: User) -> None:
     row = prompt(**HELD)
     services.rerun(row, by=operator, prompt="Petra on a red circle")
-    services.reject(row, by=operator, reason="Petra is real.")
+    operating.reject(row, by=operator, reason="Petra is real.")
     page.post(f"/admin/generations/requester/{person.pk}/change/", {"notes": "Petra is rude."})
-    services.ban(person, by=operator, reason="Petra spams.")
-    services.ban(Requester.objects.create(user_id=1, display_name="Paul"), by=operator, reason="Paul too.")
+    operating.ban(person, by=operator, reason="Petra spams.")
+    operating.ban(Requester.objects.create(user_id=1, display_name="Paul"), by=operator, reason="Paul too.")
     erasing.erase(person.user_id, by=operator)
     entries = list(AuditEntry.objects.order_by("pk").values_list("action", "object_label", "note", "person__user_id"))
     gone = [(action, "(erased)", "", None) for action in ("re-run", "rejected", "changed", "banned", "erased")]
@@ -329,8 +329,8 @@ def test_what_nobody_did_is_the_systems(person: Requester) -> None:
 
 
 def test_a_person_reads_what_operators_did_about_them_but_not_who(person: Requester, operator: User) -> None:
-    services.ban(person, by=operator, reason="Petra spams.")
-    services.pause(by=operator)
+    operating.ban(person, by=operator, reason="Petra spams.")
+    operating.pause(by=operator)
     document = json.loads(exporting.package(person.user_id, 10_000, {}).content)
     [entry] = document["done_by_operators"]
     assert (entry["what"], entry["to"], entry["number"]) == ("banned", "requester", str(person.pk))

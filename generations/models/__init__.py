@@ -1,0 +1,59 @@
+"""People, jobs and their history. The database is the truth."""
+
+from generations.models.generation import (
+    BATCH_KEY,
+    DELIVERY_LEASE,
+    LEASE,
+    MAX_ATTEMPTS,
+    MAX_WORKER_DEATHS,
+    NO_FILE,
+    REPORT,
+    AskedPrompt,
+    Generation,
+    GenerationEvent,
+    GenerationQuerySet,
+    host_of,
+    media_token,
+)
+from generations.models.people import Group, Requester
+from generations.models.policy import DEFAULT_GREETING, Policy, Style
+from generations.models.records import AuditEntry, Erasure
+from generations.models.states import (
+    COUNTED,
+    DELIVERY_TRANSITIONS,
+    FINISHED,
+    TRANSITIONS,
+    UNFINISHED,
+    Delivery,
+    Status,
+)
+
+__all__ = [
+    "BATCH_KEY",
+    "COUNTED",
+    "DEFAULT_GREETING",
+    "DELIVERY_LEASE",
+    "DELIVERY_TRANSITIONS",
+    "FINISHED",
+    "LEASE",
+    "MAX_ATTEMPTS",
+    "MAX_WORKER_DEATHS",
+    "NO_FILE",
+    "REPORT",
+    "TRANSITIONS",
+    "UNFINISHED",
+    "AskedPrompt",
+    "AuditEntry",
+    "Delivery",
+    "Erasure",
+    "Generation",
+    "GenerationEvent",
+    "GenerationQuerySet",
+    "Group",
+    "Policy",
+    "Requester",
+    "Status",
+    "Style",
+    "host_of",
+    "media_token",
+]

@@ -1,0 +1,106 @@
+"""What operators do to what others asked for. Each door is one transaction with its line in the audit log."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from generations import audit_log, tasks
+from generations.models import UNFINISHED, Generation, Policy, Requester
+from generations.services import Operator
+
+
+def cancel(generation: Generation, *, by: Operator | str) -> bool:
+    """Stop a waiting or running generation. False when it had finished already."""
+    cancelled = functools.partial(generation.cancel, actor=str(by))
+    return _audited("cancelled", generation, by, ("status", "cancel_requested_at"), cancelled)
+
+
+def approve(generation: Generation, *, by: Operator) -> bool:
+    with transaction.atomic():
+        approved = _audited("approved", generation, by, ("status",), functools.partial(generation.queue, by=by))
+        if approved:
+            tasks.ring(generation)
+    return approved
+
+
+def reject(generation: Generation, *, by: Operator, reason: str) -> bool:
+    """Refuse a held prompt; the person is told the reason."""
+    rejected = functools.partial(generation.reject, by=by, reason=reason)
+    return _audited("rejected", generation, by, ("status",), rejected, note=reason)
+
+
+def resend(generation: Generation, *, by: Operator | str) -> bool:
+    """Send a finished video once more when its delivery is unknown or failed."""
+    return _audited("sent again", generation, by, ("delivery",), functools.partial(generation.resend, actor=str(by)))
+
+
+def _audited(
+    action: audit_log.Action,
+    generation: Generation,
+    by: Operator | str,
+    fields: Sequence[str],
+    change: Callable[[], bool],
+    note: str = "",
+) -> bool:
+    """Make the change; when an operator made it, it stands in the audit log. A string is no operator."""
+    if isinstance(by, str):
+        return change()
+    with transaction.atomic():
+        # Locked: what it was before is what the change itself finds.
+        before = Generation.objects.select_for_update().filter(pk=generation.pk).values(*fields).first()
+        changed = change()
+        if changed:
+            after = {name: getattr(generation, name) for name in fields}
+            audit_log.write(action, generation, by=by, before=before, after=after, note=note)
+    return changed
+
+
+def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
+    """Refuse everything more from this person, and stop what waits or runs. Returns how many were stopped."""
+    with transaction.atomic():
+        banned = {"banned_at": timezone.now(), "ban_reason": reason, "told_why_at": None}
+        new = Requester.objects.filter(pk=requester.pk, banned_at=None).update(**banned)
+        unfinished = requester.generations.filter(status__in=UNFINISHED)
+        stopped = sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
+        if new or stopped:
+            after = {"banned": True, "prompts_stopped": stopped}
+            audit_log.write("banned", requester, by=by, before={"banned": not new}, after=after, note=reason)
+        return stopped
+
+
+def unban(requester: Requester, *, by: Operator) -> bool:
+    """False when this person was not banned."""
+    with transaction.atomic():
+        banned = Requester.objects.select_for_update().filter(pk=requester.pk).exclude(banned_at=None)
+        before = banned.values("banned_at", "ban_reason").first()
+        if before is not None:
+            banned.update(banned_at=None, ban_reason="", told_why_at=None)
+            audit_log.write("unbanned", requester, by=by, before=before, after={"banned_at": None, "ban_reason": ""})
+    return before is not None
+
+
+def is_paused() -> bool:
+    """Are no new prompts taken?"""
+    return Policy.current().paused
+
+
+def pause(*, by: Operator) -> bool:
+    """Take no new prompts; what was accepted is still made. False when that is so already."""
+    return _pause(True, by, "paused")
+
+
+def resume(*, by: Operator) -> bool:
+    """Take prompts again."""
+    return _pause(False, by, "resumed")
+
+
+def _pause(paused: bool, by: Operator, action: audit_log.Action) -> bool:
+    with transaction.atomic():
+        changed = Policy.pause(paused, by=by)
+        if changed:
+            audit_log.write(action, Policy.current(), by=by, before={"paused": not paused}, after={"paused": paused})
+    return changed
