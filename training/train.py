@@ -38,7 +38,7 @@ class Budget:
     text: float = 1.2
     images: float = 12
     clips: float = 75
-    clips_per_kind: int = 10
+    clips_per_kind: int = 6
     check_prompts: int = 32
 
 

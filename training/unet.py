@@ -114,7 +114,7 @@ class Recipe:
 OFFSET = 0.1
 IMAGES = Recipe("images", batch=32, frames=4, rate=1.5e-3, cap=16, pure=0.0625, offset=OFFSET, seed_offset=10)
 CLIPS = Recipe(
-    "clips", batch=16, frames=None, rate=8e-4, cap=64, pure=0.25, offset=OFFSET, layout=1.0, clock=0.5, looks=0.2,
+    "clips", batch=16, frames=None, rate=8e-4, cap=32, pure=0.125, offset=OFFSET, layout=1.0, clock=0.5, looks=0.2,
     temporal_scale=1.5, seed_offset=20, check_every=600,
 )  # fmt: skip
 

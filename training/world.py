@@ -42,8 +42,8 @@ TURN = math.radians(120)
 # Pairs that no training clip shows: drawing them takes the two words, not a memory of the pair.
 UNSEEN_PAIRS = (("red", "star"), ("blue", "triangle"), ("green", "square"), ("purple", "circle"))
 
-# Distance of the outline from the centre for size 1: chosen so that the shapes look equally big.
-SQUARE_HALF = 0.9
+# Distance of the outline from the centre for size 1: a circle fits into its square, and the others look as big.
+SQUARE_HALF = 1.0
 TRIANGLE_CIRCUMRADIUS = 1.4
 STAR_TIP, STAR_DENT = 1.4, 0.65
 
@@ -158,7 +158,7 @@ def random_scene(
     return Scene(
         *what, *how,
         size="medium" if how[0] in ("grow", "shrink") else size or pick(world.sizes),
-        start=jitter(2), end=jitter(2), across=jitter(5), along=jitter(3), bigger=jitter(1),
+        start=jitter(1), end=jitter(1), across=jitter(2.5), along=jitter(1.5), bigger=jitter(0.5),
     )  # fmt: skip
 
 
