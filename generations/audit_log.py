@@ -20,6 +20,7 @@ Action = Literal[
     "password changed",
     "approved",
     "rejected",
+    "held",
     "cancelled",
     "re-run",
     "sent again",
@@ -37,8 +38,8 @@ Action = Literal[
 ERASED = "(erased)"
 # Of rows that hold what people wrote, only these are copied.
 COPIED: dict[type[Model], frozenset[str]] = {
-    Generation: frozenset({"status", "delivery"}),
-    Requester: frozenset({"notes"}),
+    Generation: frozenset({"status", "delivery", "hold_delivery"}),
+    Requester: frozenset({"notes", "review"}),
 }
 NEVER_COPIED = frozenset({"password", "last_login"})
 

@@ -6,10 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from generations import audit_log, tasks
-from generations.models import UNFINISHED, Generation, Policy, Requester
+from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester
 from generations.services import Operator
 
 
@@ -20,17 +21,24 @@ def cancel(generation: Generation, *, by: Operator | str) -> bool:
 
 
 def approve(generation: Generation, *, by: Operator) -> bool:
+    """Let a held prompt be made, or a held video be sent. False when neither is waiting for that."""
     with transaction.atomic():
-        approved = _audited("approved", generation, by, ("status",), functools.partial(generation.queue, by=by))
-        if approved:
+        if _audited("approved", generation, by, ("status",), functools.partial(generation.queue, by=by)):
             tasks.ring(generation)
-    return approved
+            return True
+        return _audited("approved", generation, by, ("delivery",), functools.partial(generation.release, by=by))
 
 
 def reject(generation: Generation, *, by: Operator, reason: str) -> bool:
-    """Refuse a held prompt; the person is told the reason."""
+    """Refuse a held prompt or a held video; the person is told the reason."""
     rejected = functools.partial(generation.reject, by=by, reason=reason)
-    return _audited("rejected", generation, by, ("status",), rejected, note=reason)
+    return _audited("rejected", generation, by, ("status", "delivery"), rejected, note=reason)
+
+
+def hold(generation: Generation, *, by: Operator) -> bool:
+    """Let nobody have the video before an operator has seen it. False when it is too late for that."""
+    held = functools.partial(generation.hold, by=by)
+    return _audited("held", generation, by, ("hold_delivery", "delivery"), held)
 
 
 def resend(generation: Generation, *, by: Operator | str) -> bool:
@@ -64,8 +72,9 @@ def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
     with transaction.atomic():
         banned = {"banned_at": timezone.now(), "ban_reason": reason, "told_why_at": None}
         new = Requester.objects.filter(pk=requester.pk, banned_at=None).update(**banned)
-        unfinished = requester.generations.filter(status__in=UNFINISHED)
+        unfinished, held = requester.generations.filter(status__in=UNFINISHED), Q(delivery=Delivery.HELD)
         stopped = sum(generation.cancel(actor=f"{by} (ban)") for generation in unfinished)
+        stopped += sum(generation.reject(by=by, reason=reason) for generation in requester.generations.filter(held))
         if new or stopped:
             after = {"banned": True, "prompts_stopped": stopped}
             audit_log.write("banned", requester, by=by, before={"banned": not new}, after=after, note=reason)

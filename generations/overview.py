@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import redis
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -55,7 +55,7 @@ class Overview:
 
 
 def now() -> Overview:
-    counts = _counts(Status.QUEUED, Status.PENDING_REVIEW)
+    counts = _counts()
     running = _running()
     alive = _alive()
     workers = [
@@ -71,7 +71,7 @@ def now() -> Overview:
         at=timezone.now(),
         waiting=counts[Status.QUEUED],
         rendering=sum(map(len, running.values())),
-        held=counts[Status.PENDING_REVIEW],
+        held=counts[Status.PENDING_REVIEW] + counts[Delivery.HELD],
         workers=workers,
         queue_answers=alive is not None,
         lately=outcomes(LATELY),
@@ -97,9 +97,14 @@ def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
     return len(reasons), reasons[0] if reasons else ""
 
 
-def _counts(*statuses: Status) -> Mapping[str, int]:
-    rows = Generation.objects.filter(status__in=statuses).order_by().values("status").annotate(number=Count("pk"))
-    return defaultdict(int, rows.values_list("status", "number"))
+def _counts() -> Mapping[str, int]:
+    """Queued and held prompts by status, held videos by their delivery."""
+    wanted = Q(status__in=[Status.QUEUED, Status.PENDING_REVIEW]) | Q(delivery=Delivery.HELD)
+    rows = Generation.objects.filter(wanted).order_by().values("status", "delivery").annotate(number=Count("pk"))
+    counts: dict[str, int] = defaultdict(int)
+    for status, delivery, number in rows.values_list("status", "delivery", "number"):
+        counts[delivery if delivery == Delivery.HELD else status] += number
+    return counts
 
 
 def _running() -> Mapping[str, list[Generation]]:

@@ -15,7 +15,7 @@ from generations import limits
 from generations.models import UNFINISHED, Delivery, Generation, Group, Policy, Requester, Status
 
 # Something to send again: a file in the storage, or one that the chat network has.
-SENDABLE = Q(status=Status.SUCCEEDED) & ~Q(delivery=Delivery.HELD) & ~(Q(file="") & Q(file_id=""))
+SENDABLE = Q(status=Status.SUCCEEDED, hold_delivery=False) & ~(Q(file="") & Q(file_id=""))
 
 # Of the newest that the network keeps, so many are searched.
 SEARCHED = 2000
@@ -24,6 +24,13 @@ SEARCHED = 2000
 def unfinished(user_id: int, chat_id: int) -> QuerySet[Generation]:
     """The oldest first."""
     return _own(user_id, chat_id).filter(status__in=UNFINISHED).order_by("created_at", "pk")
+
+
+def awaited(user_id: int, chat_id: int) -> QuerySet[Generation]:
+    """The same with the videos that are made and held for an operator."""
+    return (
+        _own(user_id, chat_id).filter(Q(status__in=UNFINISHED) | Q(delivery=Delivery.HELD)).order_by("created_at", "pk")
+    )
 
 
 def finished(user_id: int, chat_id: int) -> QuerySet[Generation]:
@@ -47,7 +54,7 @@ def clips(user_id: int, words: str, before: int | None, most: int) -> list[Gener
 
 
 def can_be_sent(row: Generation) -> bool:
-    return row.status == Status.SUCCEEDED and row.delivery != Delivery.HELD and bool(row.file or row.file_id)
+    return row.status == Status.SUCCEEDED and not row.hold_delivery and bool(row.file or row.file_id)
 
 
 def last_finished(user_id: int, chat_id: int) -> Generation | None:

@@ -16,7 +16,19 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import attendance, audit_log, flags, groups, language, limits, preferences, prompts, styles, tasks
+from generations import (
+    attendance,
+    audit_log,
+    flags,
+    groups,
+    language,
+    limits,
+    preferences,
+    prompts,
+    reviewing,
+    styles,
+    tasks,
+)
 from generations.engine.base import MAX_SEED, EngineError, VideoSpec
 from generations.engine.card import InvalidSpec, ModelCard, read_card
 from generations.models import (
@@ -25,6 +37,7 @@ from generations.models import (
     Delivery,
     Generation,
     GenerationEvent,
+    Group,
     Policy,
     Requester,
     Status,
@@ -183,7 +196,6 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
     policy = Policy.current()
     asked = _orders(requests, policy)
     sound = [request for request, order in zip(requests, asked, strict=True) if isinstance(order, Order)]
-    held = policy.review == Policy.Review.BEFORE_GENERATION
     outcomes: list[Generation | Refusal | Asked] = []
     created: list[Generation] = []
     with transaction.atomic():
@@ -204,9 +216,11 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
                 if _must_ask(request, order.specs[0].prompt, policy):
                     outcomes.append(_ask(request, requester, counts))
                     continue
+                group = found.get(request.place.chat_id) if request.place else None
+                mode = reviewing.mode_for(requester, group, policy)
                 own = {"parent_id": parent, "translated_prompt": request.translation}
                 rows = [
-                    _new(requester, key, held=held, place=place, **own, **vars(spec), **vars(order.styling))
+                    _new(requester, key, mode=mode, place=place, **own, **vars(spec), **vars(order.styling))
                     for spec, key, place in _each(request, order.specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)
@@ -393,7 +407,11 @@ def rerun(
         key = f"rerun:{secrets.token_urlsafe(16)}"
         own = {"translated_prompt": translation, "parent": generation, "created_by": by}
         facts = {**vars(spec), **vars(styling), **own}
-        row = _new(generation.requester, key, held=False, place=place, **facts)
+        # An operator wants it made, but nobody has seen it.
+        group = None if place is None else Group.objects.filter(chat_id=place.chat_id).first()
+        mode = reviewing.mode_for(generation.requester, group, Policy.current())
+        seen = reviewing.Review.AUTO if mode == reviewing.Review.BEFORE_GENERATION else mode
+        row = _new(generation.requester, key, mode=seen, place=place, **facts)
         _create([row], actor=str(by))
         old = {**vars(generation.asked()), "prompt": generation.prompt}
         after = {**vars(spec), "made": f"#{row.pk}"}
@@ -562,7 +580,7 @@ def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> 
     """
     with transaction.atomic():
         rows = Generation.objects.filter(chat_id=chat_id, created_at__lt=since).filter(
-            Q(status__in=UNFINISHED) | Q(delivery__in=[Delivery.WAITING, Delivery.TOO_LARGE])
+            Q(status__in=UNFINISHED) | Q(delivery__in=[Delivery.HELD, Delivery.WAITING, Delivery.TOO_LARGE])
         )
         return sum(row.abandon(actor=by, reason=reason) for row in rows)
 
@@ -582,13 +600,18 @@ def random_seed() -> int:
     return secrets.randbelow(MAX_SEED + 1)
 
 
-def _new(requester: Requester, request_key: str, *, held: bool, place: Place | None, **values: Any) -> Generation:
+def _new(
+    requester: Requester, request_key: str, *, mode: reviewing.Review, place: Place | None, **values: Any
+) -> Generation:
     """A row that is not stored yet."""
+    held = mode == reviewing.Review.BEFORE_GENERATION
     return Generation(
         requester=requester,
         request_key=request_key,
         status=Status.PENDING_REVIEW if held else Status.QUEUED,
         queued_at=None if held else timezone.now(),
+        # Without a chat there is nobody to keep it from.
+        hold_delivery=mode == reviewing.Review.BEFORE_DELIVERY and place is not None,
         **(vars(place) if place else {}),
         **values,
     )

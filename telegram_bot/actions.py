@@ -14,6 +14,7 @@ from . import (
     language_note,
     ops,
     privacy,
+    review_requests,
     settings_menu,
     terms,
     texts,
@@ -31,6 +32,7 @@ ACTIONS: dict[str, Action] = {
     **language_note.ACTIONS,
     **ops.ACTIONS,
     **access_requests.ACTIONS,
+    **review_requests.ACTIONS,
     **terms.ACTIONS,
 }
 # Those that are done when everything that came before them is noted.

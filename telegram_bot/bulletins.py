@@ -51,6 +51,12 @@ def chats(topic: str) -> list[int]:
     return list(Bulletin.objects.filter(topic=topic).order_by("pk").values_list("chat_id", flat=True))
 
 
+def with_buttons(topics: str) -> list[str]:
+    """Those that begin with this and still have buttons."""
+    found = Bulletin.objects.filter(topic__startswith=topics).exclude(form="")
+    return sorted(set(found.values_list("topic", flat=True)))
+
+
 def retell(topic: str, text: str, keyboard: Keyboard | None = None, *, chat_id: int | None = None) -> int:
     """Other words and buttons, in every chat that was told of the topic or in one. Returns how many there are."""
     told = Bulletin.objects.filter(topic=topic)

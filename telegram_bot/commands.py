@@ -31,7 +31,7 @@ Told = str | Answer | Announcement | None
 
 def status(ask: Ask) -> str:
     """Where each stands: what is rendered first, then in the order in which they come."""
-    own = personal.unfinished(*ask.whose)
+    own = personal.awaited(*ask.whose)
     rows = list(own[:LOOKED_AT])
     if not rows:
         return texts.nothing_on_its_way()

@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 from generations import asked
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, bulletins, inbox, lease, menus
+from . import alerts, application, bulletins, inbox, lease, menus, review_requests
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -166,6 +166,7 @@ async def work(
         part(keep_going(stop, "bulletins", herald.tick, BULLETIN_SECONDS, herald.wake)),
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, keep_going(stop, "alerting", sync_to_async(alerts.look), alerts.LOOK_SECONDS))),
+        part(unless(stop, keep_going(stop, "reviewing", look_for_review, review_requests.LOOK_SECONDS))),
         part(unless(stop, hold())),
         offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
@@ -174,6 +175,9 @@ async def work(
     if problems:
         raise problems[0]
     logger.info("The bot has stopped.")
+
+
+look_for_review = sync_to_async(review_requests.look)
 
 
 def forget_old() -> None:

@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "generations.roles": set(),
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.language": set(),
+    "generations.reviewing": {"generations.models"},
     "generations.groups": {"generations.models", "generations.prompts"},
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
     "generations.services": {
@@ -60,6 +61,7 @@ MAY_IMPORT = {
         "generations.prompts",
         "generations.flags",
         "generations.preferences",
+        "generations.reviewing",
         "generations.styles",
         "generations.tasks",
         "generations.attendance",
@@ -110,6 +112,8 @@ MAY_IMPORT = {
         "generations.limits",
         "generations.overview",
         "generations.prompts",
+        "generations.reviewing",
+        "generations.roles",
         "generations.engine.card",
     },
     "generations": {"generations", "t2vsite"},

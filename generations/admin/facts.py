@@ -38,6 +38,7 @@ FIELDSETS: Any = [
                 ("started_at", "finished_at"),
                 "cancel_requested_at",
                 ("created_by", "reviewed_by"),
+                "hold_delivery",
             ],
         },
     ),

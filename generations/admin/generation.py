@@ -96,6 +96,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
     actions = [
         "approve_selected",
         "reject_selected",
+        "hold_selected",
         "cancel_selected",
         "rerun_same_selected",
         "rerun_new_selected",
@@ -272,6 +273,10 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
             rows=queryset,
             action="reject_selected",
         )
+
+    @admin.action(description="Hold the videos", permissions=["review"])
+    def hold_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
+        self._pull_each(request, queryset, "hold")
 
     @admin.action(description="Cancel", permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:

@@ -15,14 +15,14 @@ from generations.models import COUNTED, Generation, Group
 
 @admin.register(Group)
 class GroupAdmin(Audited, LongList, GroupModelAdmin):
-    list_display = ["name", "chat_id", "enabled", "daily_limit", "made_today", "member", "created_at"]
+    list_display = ["name", "chat_id", "enabled", "daily_limit", "review", "made_today", "member", "created_at"]
     list_display_links = None
     list_editable = ["enabled", "daily_limit"]
     list_filter = ["enabled"]
     search_fields = ["title", "chat_id__startswith"]
     search_help_text = "Title or number."
     sortable_by = ["created_at"]
-    fields = ["title", "chat_id", "enabled", "daily_limit", "made_today", "member", "created_at"]
+    fields = ["title", "chat_id", "enabled", "daily_limit", "review", "made_today", "member", "created_at"]
     readonly_fields = ["title", "chat_id", "made_today", "member", "created_at"]
     actions = None
 

@@ -31,7 +31,14 @@ class Lever:
 
 
 def is_held(generation: Generation) -> bool:
-    return generation.status == Status.PENDING_REVIEW
+    """A prompt before it is made, or a video before it is sent."""
+    return generation.status == Status.PENDING_REVIEW or generation.delivery == Delivery.HELD
+
+
+def can_be_held(generation: Generation) -> bool:
+    untold = generation.delivery in (Delivery.NONE, Delivery.WAITING) and generation.delivery_attempts == 0
+    ends_well = not generation.is_finished or generation.status == Status.SUCCEEDED
+    return untold and ends_well and generation.chat_id is not None and not generation.hold_delivery
 
 
 def can_be_cancelled(generation: Generation) -> bool:
@@ -49,6 +56,13 @@ LEVERS: dict[str, Lever] = {
         done="Approved",
         offered=is_held,
         pull=lambda generation, by: operating.approve(generation, by=by),
+    ),
+    "hold": Lever(
+        label="Hold the video",
+        permission=REVIEW,
+        done="To be seen by an operator before it is sent",
+        offered=can_be_held,
+        pull=lambda generation, by: operating.hold(generation, by=by),
     ),
     "cancel": Lever(
         label="Cancel",

@@ -58,9 +58,13 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
-    # All but the notes: the rest is the person's own, or changed by levers.
+    # All but these two: the rest is the person's own, or changed by levers.
     readonly_fields = [*PERSON, *STANDING]
-    fieldsets = [("Person", {"fields": PERSON}), ("Standing", {"fields": STANDING}), (None, {"fields": ["notes"]})]
+    fieldsets = [
+        ("Person", {"fields": PERSON}),
+        ("Standing", {"fields": STANDING}),
+        (None, {"fields": ["review", "notes"]}),
+    ]
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/requester.html"
     actions = ["let_in_selected", "put_out_selected", "ban_selected", "unban_selected"]

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import connection, models, transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -46,6 +46,10 @@ NO_FILE: dict[str, Any] = {"file": "", "poster": "", "sha256": ""}
 def host_of(owner: str) -> str:
     """The machine of whoever holds a lease: owners are HOST.PROCESS.SECRET."""
     return owner.rsplit(".", 2)[0]
+
+
+# Read by the UPDATE itself: an operator may have held it a moment ago.
+_SENT_OR_HELD = Case(When(hold_delivery=True, then=Value(Delivery.HELD)), default=Value(Delivery.WAITING))
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
@@ -156,6 +160,8 @@ class Generation(models.Model):
     style_words = models.CharField(max_length=300, blank=True)
     style_negative = models.CharField(max_length=300, blank=True)
     priority = models.SmallIntegerField(default=0)
+    # Until one has seen it.
+    hold_delivery = models.BooleanField(default=False, help_text="An operator sees the video before it is sent.")
 
     status = models.CharField(max_length=20, choices=Status, default=Status.QUEUED)
     attempt = models.PositiveSmallIntegerField(default=0)
@@ -299,10 +305,31 @@ class Generation(models.Model):
             queued_at=timezone.now(),
         )
 
-    def reject(self, *, by: Any, reason: str) -> bool:
-        return self._finish(
-            Status.REJECTED, event="rejected", actor=str(by), detail=reason, reviewed_by=by, public_error=reason
+    def release(self, *, by: Any) -> bool:
+        """An operator approved the video."""
+        facts = {"reviewed_by": by, "hold_delivery": False}
+        return self._move_delivery(
+            Delivery.WAITING, Q(delivery=Delivery.HELD), event="approved", actor=str(by), **facts
         )
+
+    def reject(self, *, by: Any, reason: str) -> bool:
+        """An operator refused the prompt, or its video while that is held. The file stays, for operators only."""
+        said: dict[str, Any] = {"event": "rejected", "actor": str(by), "detail": reason}
+        facts = {"reviewed_by": by, "public_error": reason}
+        if self._finish(Status.REJECTED, Q(status=Status.PENDING_REVIEW), **said, **facts):
+            return True
+        held = Q(status=Status.SUCCEEDED, delivery=Delivery.HELD)
+        return self._move(Status.REJECTED, held, **said, **facts, delivery=Delivery.WAITING)
+
+    def hold(self, *, by: Any) -> bool:
+        """Let an operator see the video before it is sent. False when it is too late, or so already."""
+        untold = Q(hold_delivery=False, chat_id__isnull=False)
+        said = ("held for review", str(by), "")
+        if self._update(untold & Q(status__in=UNFINISHED), {"hold_delivery": True}, *said):
+            return True
+        # Not what was begun to be sent: nobody knows for sure that it did not arrive.
+        made = untold & Q(status=Status.SUCCEEDED, delivery=Delivery.WAITING, delivery_attempts=0)
+        return self._update(made, {"hold_delivery": True, "delivery": Delivery.HELD}, *said)
 
     def start(self, owner: str) -> bool:
         """A worker takes the row: attempt counted, lease set."""
@@ -549,15 +576,10 @@ class Generation(models.Model):
         )
 
     def resend(self, *, actor: str) -> bool:
-        """A person asks to send once more what is unknown or undeliverable."""
-        return self._move_delivery(
-            Delivery.WAITING,
-            Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE]),
-            event="resend requested",
-            actor=actor,
-            deliver_after=None,
-            delivery_attempts=0,
-        )
+        """A person asks to send once more what is unknown or undeliverable. A video that nobody has seen is held."""
+        again = {"delivery": _SENT_OR_HELD, "deliver_after": None, "delivery_attempts": 0}
+        unsure = Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE])
+        return self._update(unsure, again, "resend requested", actor, "")
 
     def delete_video(self, *, actor: str) -> bool:
         """Nothing is left of it but this row. Not while somebody sends it."""
@@ -583,7 +605,9 @@ class Generation(models.Model):
         return Generation.objects.filter(self._lease(owner), pk=self.pk)
 
     def _finish(self, to: Status, only: Q | None = None, **changes: Any) -> bool:
-        told = {"delivery": Delivery.WAITING} if self.chat_id is not None else {}
+        told: dict[str, Any] = {"delivery": Delivery.WAITING} if self.chat_id is not None else {}
+        if told and to == Status.SUCCEEDED:
+            told = {"delivery": _SENT_OR_HELD}
         return self._move(
             to,
             only,

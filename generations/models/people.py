@@ -30,6 +30,13 @@ class Requester(models.Model):
     terms_accepted_version = models.PositiveIntegerField(default=0, editable=False)
     terms_accepted_at = models.DateTimeField(null=True, blank=True, editable=False)
     notes = models.TextField(blank=True)
+    # See reviewing.py.
+    review = models.CharField(
+        max_length=20,
+        choices=Policy.Review,
+        blank=True,
+        help_text="For this person, wherever they write. Empty: as the group or the policy says.",
+    )
     # What this person chose for all prompts; empty for the default. See preferences.py.
     preset = models.CharField(max_length=20, blank=True, editable=False)
     aspect = models.CharField(max_length=16, blank=True, editable=False)
@@ -79,6 +86,7 @@ class Group(models.Model):
         blank=True,
         help_text="Videos per day, of all its people together; 0 for no limit, empty for the policy's.",
     )
+    review = models.CharField(max_length=20, choices=Policy.Review, blank=True, help_text="Empty: as the policy says.")
     removed_at = models.DateTimeField(null=True, blank=True, help_text="Since when the bot is no member there.")
     # When it was last said there that nothing is taken from it.
     refused_at = models.DateTimeField(null=True, blank=True, editable=False)

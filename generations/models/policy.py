@@ -23,6 +23,7 @@ class Policy(models.Model):
     class Review(models.TextChoices):
         AUTO = "auto", "Every prompt is rendered at once"
         BEFORE_GENERATION = "before_generation", "An operator approves each prompt first"
+        BEFORE_DELIVERY = "before_delivery", "An operator sees each video before it is sent"
 
     class Access(models.TextChoices):
         OPEN = "open", "Everybody"
@@ -30,7 +31,12 @@ class Policy(models.Model):
         ASK = "ask", "Whoever asks and is approved, or opens an invitation link"
 
     greeting = models.TextField(default=DEFAULT_GREETING, help_text="Answer to /start and /hello.")
-    review = models.CharField(max_length=20, choices=Review, default=Review.AUTO)
+    review = models.CharField(
+        max_length=20,
+        choices=Review,
+        default=Review.AUTO,
+        help_text="A group or a person may have a mode of their own.",
+    )
     daily_limit = models.PositiveIntegerField(
         default=50,
         help_text="Videos per person per day; 0 for no limit. Failed, cancelled and refused ones do not count.",

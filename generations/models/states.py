@@ -5,15 +5,16 @@ Legal changes of status (anything else changes no row and returns False):
     PENDING_REVIEW -> QUEUED | REJECTED | CANCELLED
     QUEUED         -> RUNNING | CANCELLED
     RUNNING        -> SUCCEEDED | FAILED | CANCELLED | QUEUED (its lease lapsed and attempts are left)
+    SUCCEEDED      -> REJECTED (an operator has seen the video while it was held, and said no)
 
 Delivery is a second column, because failures and refusals must be told too:
 
     NONE      nobody to tell (made on the command line), or not finished yet
-    HELD      finished, waits for an operator
-    WAITING   finished, to be told          -> SENDING | UNDELIVERABLE (its chat cannot be reached)
+    HELD      finished, waits for an operator -> WAITING | UNDELIVERABLE
+    WAITING   finished, to be told          -> SENDING | HELD | UNDELIVERABLE (its chat cannot be reached)
     SENDING   a bot process holds the lease -> DELIVERED | WAITING | UNDELIVERABLE | UNKNOWN | TOO_LARGE
     TOO_LARGE a worker makes it smaller     -> WAITING, once | UNDELIVERABLE
-    UNKNOWN   the reply of Telegram was lost; only a person may send again -> WAITING
+    UNKNOWN   the reply of Telegram was lost; only a person may send again -> WAITING | HELD
 """
 
 from __future__ import annotations
@@ -46,19 +47,20 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.PENDING_REVIEW: frozenset({Status.QUEUED, Status.REJECTED, Status.CANCELLED}),
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
     Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+    Status.SUCCEEDED: frozenset({Status.REJECTED}),
 }
-UNFINISHED = tuple(TRANSITIONS)
-FINISHED = tuple(status for status in Status if status not in TRANSITIONS)
+UNFINISHED = (Status.PENDING_REVIEW, Status.QUEUED, Status.RUNNING)
+FINISHED = tuple(status for status in Status if status not in UNFINISHED)
 # What a person got, or may still get, for one of today's videos.
 COUNTED = (*UNFINISHED, Status.SUCCEEDED)
 
 DELIVERY_TRANSITIONS: dict[Delivery, frozenset[Delivery]] = {
-    Delivery.HELD: frozenset({Delivery.WAITING}),
-    Delivery.WAITING: frozenset({Delivery.SENDING, Delivery.UNDELIVERABLE}),
+    Delivery.HELD: frozenset({Delivery.WAITING, Delivery.UNDELIVERABLE}),
+    Delivery.WAITING: frozenset({Delivery.SENDING, Delivery.HELD, Delivery.UNDELIVERABLE}),
     Delivery.SENDING: frozenset(
         {Delivery.DELIVERED, Delivery.WAITING, Delivery.UNDELIVERABLE, Delivery.UNKNOWN, Delivery.TOO_LARGE}
     ),
     Delivery.TOO_LARGE: frozenset({Delivery.WAITING, Delivery.UNDELIVERABLE}),
-    Delivery.UNKNOWN: frozenset({Delivery.WAITING}),
-    Delivery.UNDELIVERABLE: frozenset({Delivery.WAITING}),
+    Delivery.UNKNOWN: frozenset({Delivery.WAITING, Delivery.HELD}),
+    Delivery.UNDELIVERABLE: frozenset({Delivery.WAITING, Delivery.HELD}),
 }

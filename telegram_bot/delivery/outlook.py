@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from generations import estimates, services
-from generations.models import Generation, Status
+from generations.models import Delivery, Generation, Status
 
 from .. import texts
 
@@ -65,6 +65,8 @@ class Outlook:
     def words(self, row: Generation) -> str:
         """How far it is."""
         left = self.left.get(row.pk)
+        if row.delivery == Delivery.HELD:
+            return texts.held_video()
         match row.status:
             case Status.PENDING_REVIEW:
                 return texts.held()

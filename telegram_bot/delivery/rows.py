@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField, Case, F, Q, TextField, Value, When
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from generations.models import Delivery, Generation, Status
+from generations.models import UNFINISHED, Delivery, Generation, Status
 
 from .. import languages, texts
 from .outlook import Outlook
@@ -34,6 +34,8 @@ class StatusEdit:
     text: str
     rendering: bool
     language: str
+    # Made, and nobody can cancel it any more.
+    held: bool = False
 
 
 # --- the status message
@@ -79,23 +81,27 @@ def stale_statuses(turn: int = 0) -> list[StatusEdit]:
     outlook = Outlook.now()
     order = list(outlook.positions)
     begin = NEXT + turn * FURTHER % max(len(order) - NEXT, 1)
-    looked_at = Q(status=Status.RUNNING) | Q(pk__in=[*order[:NEXT], *order[begin : begin + FURTHER]])
-    rows = Generation.objects.unfinished().filter(looked_at, chat_id__isnull=False, status_message_id__isnull=False)
+    waiting = [*order[:NEXT], *order[begin : begin + FURTHER]]
+    unfinished = Q(status=Status.RUNNING) | Q(status__in=UNFINISHED, pk__in=waiting)
+    held = Generation.objects.filter(delivery=Delivery.HELD).order_by("-pk").values_list("pk", flat=True)[:NEXT]
+    told = Generation.objects.filter(chat_id__isnull=False, status_message_id__isnull=False)
+    rows = told.filter(unfinished | Q(pk__in=list(held)))
     edits = []
     asker = ("requester__language", "requester__language_code")
-    shown = ("status_message_id", "status_text", "status", "progress", "shortfall", "results")
+    shown = ("status_message_id", "status_text", "status", "delivery", "progress", "shortfall", "results")
     for row in rows.select_related("requester").only("chat_id", *shown, *asker):
         language = _language_of(row)
         with languages.speaking(language):
             text = outlook.status(row)
         if text != row.status_text and row.chat_id is not None and row.status_message_id is not None:
             running = row.status == Status.RUNNING
-            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running, language))
+            held_now = row.delivery == Delivery.HELD
+            edits.append(StatusEdit(row.pk, row.chat_id, row.status_message_id, text, running, language, held_now))
     return sorted(edits, key=lambda edit: (not edit.rendering, outlook.positions.get(edit.pk, 0)))
 
 
-def still_unfinished(pk: int) -> bool:
-    return Generation.objects.unfinished().filter(pk=pk).exists()
+def still_waited_for(pk: int) -> bool:
+    return Generation.objects.filter(Q(status__in=UNFINISHED) | Q(delivery=Delivery.HELD), pk=pk).exists()
 
 
 def status_shown(edit: StatusEdit) -> None:

@@ -63,11 +63,11 @@ class StatusBoard:
     async def show(self, edit: StatusEdit) -> None:
         """One edit; every error is only noted."""
         # The result may have taken the message's place since.
-        if not await sync_to_async(rows.still_unfinished)(edit.pk):
+        if not await sync_to_async(rows.still_waited_for)(edit.pk):
             return
         began = timezone.now()
         with languages.speaking(edit.language):
-            buttons = markup(keyboards.waiting(edit.pk))
+            buttons = None if edit.held else markup(keyboards.waiting(edit.pk))
         try:
             await self.bot.edit_message_text(
                 edit.text,

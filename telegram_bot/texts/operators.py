@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from generations.overview import Overview, Worker
 from telegram_bot.texts.person import day
@@ -45,6 +45,47 @@ def button_approve() -> str:
 
 def button_deny() -> str:
     return _("Deny")
+
+
+# Behind the three buttons, in their order. Stored in English, and translated when the person is told.
+REASONS = (
+    gettext_noop("It breaks the rules of this bot."),
+    gettext_noop("No real people, please."),
+    gettext_noop("It cannot be made well. Please ask in other words."),
+)
+
+
+def review_wanted(number: int, prompt: str, name: str, *, video: bool) -> str:
+    kind = _("Video #%(number)d waits for review before it is sent.") if video else ""
+    kind = kind or _("Prompt #%(number)d waits for review before it is made.")
+    return "\n".join(
+        [
+            kind % {"number": number},
+            _("Name: %(name)s") % {"name": Truncator(" ".join(name.split())).chars(64) or "–"},
+            Truncator(" ".join(prompt.split())).chars(600),
+        ]
+    )
+
+
+def review_outcome(outcome: str, by: str) -> str:
+    """by: the operator; "" when nobody had to decide."""
+    words = {
+        "approved": _("Approved by %(name)s."),
+        "rejected": _("Denied by %(name)s."),
+    }
+    return words[outcome] % {"name": by} if outcome in words and by else _("It does not wait for review any more.")
+
+
+def button_against_rules() -> str:
+    return _("No: against the rules")
+
+
+def button_real_people() -> str:
+    return _("No: real people")
+
+
+def button_other_words() -> str:
+    return _("No: ask in other words")
 
 
 def not_an_operator() -> str:

@@ -13,6 +13,10 @@ def held() -> str:
     return _("Waiting for an operator to approve it.")
 
 
+def held_video() -> str:
+    return _("Your video is made. An operator looks at it before it is sent.")
+
+
 def queued(position: int, total: int, left: float | None = None, *, unattended: bool = False) -> str:
     """left: seconds until the video is there, where that is known."""
     words = _("Queued, %(position)d of %(total)d") % {"position": position, "total": total}
@@ -133,8 +137,9 @@ def failed(reason: str) -> str:
 
 
 def rejected(reason: str) -> str:
+    """reason: an operator's own words, or one of those in operators.REASONS."""
     words = _("An operator declined this prompt.")
-    return f"{words} {reason}".strip()
+    return f"{words} {_(reason)}" if reason else words
 
 
 def cancelled() -> str:

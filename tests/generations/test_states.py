@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from generations.models import (
     DELIVERY_TRANSITIONS,
+    FINISHED,
     TRANSITIONS,
     Delivery,
     Generation,
@@ -68,7 +70,7 @@ def test_only_the_written_down_changes_of_status_happen(change: str, status: Sta
     assert row.status == target
     assert target == status or target in TRANSITIONS[status]
     assert row.events.count() == (1 if status in legal else 0), "every change is written down, and nothing else"
-    finished = target not in TRANSITIONS and target != status
+    finished = target in FINISHED and target != status
     assert row.delivery == (Delivery.WAITING if finished else Delivery.NONE), "whatever the end is, the person is told"
     assert (row.finished_at is not None) is finished
     if finished or target == Status.QUEUED:
@@ -90,6 +92,52 @@ def test_only_the_written_down_changes_of_delivery_happen(delivery: Delivery, ma
         assert delivery != Delivery.SENDING or target in DELIVERY_TRANSITIONS[delivery]
         row.refresh_from_db()
         assert row.delivery in {delivery, target}
+
+
+def test_a_held_video_is_sent_or_refused_and_only_once(make_row: MakeRow) -> None:
+    ann, bob = User.objects.create(username="ann"), User.objects.create(username="bob")
+    row = make_row(status=Status.RUNNING, owner=ME, chat_id=5, hold_delivery=True)
+    assert row.succeed(ME, file="a.mp4", poster="a.jpg", sha256="0", seconds=1.5)
+    assert (row.status, row.delivery) == (Status.SUCCEEDED, Delivery.HELD)
+    assert Generation.objects.claim_delivery("bot") is None
+
+    other = make_row(status=Status.SUCCEEDED, delivery=Delivery.HELD, chat_id=5, file="b.mp4")
+    assert (row.release(by=ann), row.release(by=bob), row.reject(by=bob, reason="no")) == (True, False, False)
+    assert (other.reject(by=bob, reason="no"), other.release(by=ann)) == (True, False)
+    assert (row.delivery, row.reviewed_by) == (Delivery.WAITING, ann)
+    assert (other.status, other.delivery, other.public_error) == (Status.REJECTED, Delivery.WAITING, "no")
+    assert other.file.name == "b.mp4", "the operators may still look at it"
+    assert other.finished_at is None, "when it was made is not when it was refused"
+
+
+def test_a_failure_is_told_at_once_although_a_video_would_be_held(make_row: MakeRow) -> None:
+    row = make_row(status=Status.RUNNING, owner=ME, chat_id=5, hold_delivery=True)
+    assert row.fail(ME, public_reason="Sorry.", traceback="")
+    assert row.delivery == Delivery.WAITING
+
+
+@pytest.mark.parametrize(
+    ("facts", "held"),
+    [
+        ({"status": Status.QUEUED}, True),
+        ({"status": Status.RUNNING}, True),
+        ({"status": Status.SUCCEEDED, "delivery": Delivery.WAITING}, True),
+        ({"status": Status.SUCCEEDED, "delivery": Delivery.WAITING, "delivery_attempts": 1}, False),
+        ({"status": Status.SUCCEEDED, "delivery": Delivery.SENDING}, False),
+        ({"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}, False),
+        ({"status": Status.FAILED, "delivery": Delivery.WAITING}, False),
+        ({"status": Status.QUEUED, "chat_id": None}, False),
+    ],
+)
+def test_a_video_can_be_held_until_somebody_begins_to_send_it(
+    facts: dict[str, Any], held: bool, make_row: MakeRow
+) -> None:
+    row = make_row(**{"chat_id": 5, **facts})
+    assert row.hold(by="ann") is held
+    assert row.hold(by="ann") is False, "once is enough"
+    row.refresh_from_db()
+    assert row.hold_delivery is held
+    assert (row.delivery == Delivery.HELD) is (held and facts["status"] == Status.SUCCEEDED)
 
 
 def test_a_row_without_a_chat_ends_without_anybody_to_tell(make_row: MakeRow) -> None:

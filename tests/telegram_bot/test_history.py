@@ -110,7 +110,7 @@ async def test_what_failed_was_cancelled_or_is_held_back_is_not_listed(house: Ho
     for text in ("failed", "cancelled"):
         await house.say(text)
     rows = await jobs()
-    await change(rows[1], delivery=Delivery.HELD)
+    await change(rows[1], delivery=Delivery.HELD, hold_delivery=True)
     await change(rows[2], status=Status.FAILED)
     await change(rows[3], status=Status.CANCELLED)
     page = (await house.say("/history"))[-1]

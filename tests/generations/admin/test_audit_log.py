@@ -48,6 +48,7 @@ USER = {"username": "vera", "password1": "a long password", "password2": "a long
 JOINED = {"username": "vera", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00", "is_active": "on"}
 REJECTED: DIFFERENCE = ("rejected", {"status": "pending_review"}, {"status": "rejected"})
 APPROVED: DIFFERENCE = ("approved", {"status": "pending_review"}, {"status": "queued"})
+HELD_BACK: DIFFERENCE = ("held", {"hold_delivery": False}, {"hold_delivery": True})
 CANCELLED: DIFFERENCE = ("cancelled", {"status": "queued"}, {"status": "cancelled"})
 RERUN: DIFFERENCE = ("re-run", {}, {"made": "#"})
 RESENT: DIFFERENCE = ("sent again", {"delivery": "unknown"}, {"delivery": "waiting"})
@@ -88,6 +89,7 @@ IN = {"admitted_at": "2026-01-01T00:00Z"}
 CASES: dict[str, Case] = {
     "generations.generation approve_selected": (prompted(**HELD), {}, APPROVED),
     "generations.generation reject_selected": (prompted(**HELD), {"reason": "No."}, REJECTED),
+    "generations.generation hold_selected": (prompted(status=Status.QUEUED, chat_id=5), {}, HELD_BACK),
     "generations.generation cancel_selected": (prompted(status=Status.QUEUED), {}, CANCELLED),
     "generations.generation rerun_same_selected": (prompted(), {}, RERUN),
     "generations.generation rerun_new_selected": (prompted(), {}, ("re-run", {"seed": 7}, {"made": "#"})),
@@ -95,6 +97,7 @@ CASES: dict[str, Case] = {
     "generations.generation delete_selected": (prompted(**TOLD), {"post": "yes"}, ("deleted", TOLD, {})),
     "generations.generation delete": (prompted(**TOLD), {"post": "yes"}, ("deleted", TOLD, {})),
     "generations_generation_lever approve": (prompted(**HELD), {}, APPROVED),
+    "generations_generation_lever hold": (prompted(status=Status.QUEUED, chat_id=5), {}, HELD_BACK),
     "generations_generation_lever cancel": (prompted(status=Status.QUEUED), {}, CANCELLED),
     "generations_generation_lever rerun-same": (prompted(), {}, RERUN),
     "generations_generation_lever rerun-new": (prompted(), {}, ("re-run", {"seed": 7}, {"made": "#"})),

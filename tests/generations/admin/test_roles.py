@@ -55,6 +55,7 @@ ACTIONS = {
     "generations.generation": {
         "approve_selected": roles.REVIEW,
         "reject_selected": roles.REVIEW,
+        "hold_selected": roles.REVIEW,
         "cancel_selected": roles.CANCEL,
         "rerun_same_selected": roles.RERUN,
         "rerun_new_selected": roles.RERUN,
