@@ -21,7 +21,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
 from generations import operating, services
-from generations.admin import dashboard, facts
+from generations.admin import dashboard, facts, review
 from generations.admin.audited import Audited
 from generations.admin.filters import (
     FailureFilter,
@@ -161,6 +161,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
             return self.admin_site.admin_view(view)
 
         return [
+            *review.urls(self.admin_site),
             path("dashboard/", page(dashboard.fragment), name="generations_dashboard"),
             path("<int:pk>/live/", page(self.live_view), name="generations_generation_live"),
             path("<int:pk>/reject/", page(self.reject_view), name="generations_generation_reject"),

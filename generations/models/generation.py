@@ -187,6 +187,12 @@ class Generation(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
 
+    # Who looks at it in the inbox just now, see claims.py.
+    review_claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    review_claimed_until = models.DateTimeField(null=True, blank=True)
+
     model_name = models.CharField(max_length=200, blank=True)
     model_licence = models.CharField(max_length=200, blank=True)
     # How many videos one message asked for and got. On the first one only.

@@ -104,6 +104,7 @@ CASES: dict[str, Case] = {
     "generations_generation_lever resend": (prompted(**UNKNOWN), {}, RESENT),
     "generations_generation_reject": (prompted(**HELD), {"reason": "No."}, REJECTED),
     "generations_generation_rerun": (prompted(), CHANGES, ("re-run", {"prompt": "a"}, {"prompt": "b", "made": "#"})),
+    "generations_generation_review_decide": (prompted(**HELD), {"decision": "approve"}, APPROVED),
     "generations.requester let_in_selected": (someone(), {}, GIVEN),
     "generations.requester put_out_selected": (someone(**IN), {}, WITHDRAWN),
     "generations.requester ban_selected": (someone(), {"reason": "Spam."}, BANNED),
@@ -175,6 +176,9 @@ CASES: dict[str, Case] = {
 NOTHING_TO_CHANGE = {
     "telegram_bot.accessrequest change",
     "generations_dashboard",
+    "generations_generation_review",
+    # Who looks at an item: nothing that a person would notice.
+    "generations_generation_review_claim",
     "generations_generation_live",
     "telegram_bot_receivedupdate_number",
 }
@@ -234,12 +238,16 @@ def address(name: str, row: Any) -> str:
         start = f"/admin/{label.replace('.', '/')}/"
         return start if "_selected" in what else f"{start}{'' if what == 'add' else f'{row.pk}/'}{what}/"
     app, model, lever = label.split("_", 2)
+    if lever == "review_decide":
+        return f"/admin/{app}/{model}/review/decide/"
     end = {"lever": f"do/{what}", "password_change": "password"}.get(lever, lever)
     return f"/admin/{app}/{model}/{row.pk}/{end}/"
 
 
 def chosen(name: str, row: Any) -> dict[str, Any]:
     what = name.partition(" ")[2]
+    if name == "generations_generation_review_decide":
+        return {"pk": row.pk}
     return {"action": what, "_selected_action": [row.pk]} if "_selected" in what else {}
 
 

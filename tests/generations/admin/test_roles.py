@@ -73,6 +73,12 @@ ACTIONS = {
         "deny_selected": "telegram_bot.change_accessrequest",
     },
 }
+# Pages and doors of their own: method, the end of the address, and what it takes.
+INBOX = {
+    "generations_generation_review": ("GET", "review/", roles.REVIEW),
+    "generations_generation_review_claim": ("POST", "review/claim/", roles.REVIEW),
+    "generations_generation_review_decide": ("POST", "review/decide/", roles.REVIEW),
+}
 # Further pages to look at, for whoever may look at the rows.
 LOOKS = {
     "generations_dashboard": "{start}dashboard/",
@@ -137,6 +143,9 @@ def requests(rows: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
                 yield "GET", f"{one}history/", needed(label, "view")
             elif pattern.name == f"{name}_delete":
                 yield "GET", f"{one}delete/", needed(label, "delete")
+            elif pattern.name in INBOX:
+                method, end, permission = INBOX[str(pattern.name)]
+                yield method, f"{start}{end}", permission
             elif pattern.name in LOOKS:
                 yield "GET", LOOKS[str(pattern.name)].format(start=start, one=one), needed(label, "view")
             elif pattern.name == "generations_generation_lever":
