@@ -55,6 +55,27 @@ class Usage:
         return max(self.limit - self.used, 0) if self.limit else None
 
 
+def not_closed(policy: Policy) -> None:
+    """Only within the hours of the day in which prompts are taken; operators may always."""
+    opens = opens_at(policy)
+    if opens is not None:
+        raise LimitReached("closed", retry_at=opens, reason=policy.closed_notice)
+
+
+def opens_at(policy: Policy) -> datetime | None:
+    """When prompts are taken again; None: they are taken now."""
+    begin, end = policy.open_from, policy.open_until
+    if begin is None or end is None or begin == end:
+        return None
+    now = timezone.localtime()
+    is_open = begin <= now.hour < end if begin < end else now.hour >= begin or now.hour < end
+    if is_open:
+        return None
+    at = now.replace(tzinfo=None, hour=begin, minute=0, second=0, microsecond=0)
+    # By the calendar: the day of a clock change has another length.
+    return timezone.make_aware(at if begin > now.hour else at + timedelta(days=1), timezone.get_current_timezone())
+
+
 class Counts:
     """What the rules count, read once for all prompts that are decided together, and kept true while they are."""
 
@@ -75,7 +96,7 @@ class Counts:
         for requester_id, status, created_at in own.values_list("requester_id", "status", "created_at"):
             self._own[requester_id].append((status, created_at))
         self._unfinished = Generation.objects.unfinished().count() if policy.queue_limit else 0
-        exempt = policy.paused or policy.access != Policy.Access.OPEN
+        exempt = policy.paused or policy.access != Policy.Access.OPEN or opens_at(policy) is not None
         self._operators = operators({requester.user_id for requester in requesters}) if exempt else set()
 
     def check(self, requester: Requester, chat_id: int | None = None) -> None:
@@ -85,6 +106,7 @@ class Counts:
         if requester.user_id not in self._operators:
             admitted(requester, self.policy)
             not_paused(self.policy)
+            not_closed(self.policy)
         terms_accepted(requester, self.policy)
         group = self._groups.get(chat_id) if chat_id is not None else None
         if group is not None:

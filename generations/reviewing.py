@@ -13,8 +13,10 @@ Review = Policy.Review
 Waiting = Generation
 
 
-def mode_for(requester: Requester, group: Group | None, policy: Policy) -> Policy.Review:
-    """group: where the prompt comes from, None in private."""
+def mode_for(requester: Requester, group: Group | None, policy: Policy, *, held: bool = False) -> Policy.Review:
+    """group: where the prompt comes from, None in private. held: by a rule, whoever asks."""
+    if held:
+        return Review.BEFORE_GENERATION
     return Review(requester.review or (group.review if group is not None else "") or policy.review)
 
 

@@ -37,6 +37,7 @@ MODERATOR = VIEWER | {
     ADMIT,
     "generations.change_requester",
     "generations.view_auditentry",
+    "generations.view_rule",
     "telegram_bot.change_accessrequest",
 }
 OPERATOR = MODERATOR | {
@@ -46,6 +47,9 @@ OPERATOR = MODERATOR | {
     ERASE,
     "generations.change_group",
     "generations.change_policy",
+    "generations.add_rule",
+    "generations.change_rule",
+    "generations.delete_rule",
     "generations.add_style",
     "generations.change_style",
     "generations.delete_style",

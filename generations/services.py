@@ -26,6 +26,7 @@ from generations import (
     preferences,
     prompts,
     reviewing,
+    rules,
     styles,
     tasks,
 )
@@ -40,6 +41,7 @@ from generations.models import (
     Group,
     Policy,
     Requester,
+    Rule,
     Status,
     Style,
 )
@@ -196,6 +198,7 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
     policy = Policy.current()
     asked = _orders(requests, policy)
     sound = [request for request, order in zip(requests, asked, strict=True) if isinstance(order, Order)]
+    block_list = rules.enabled()
     outcomes: list[Generation | Refusal | Asked] = []
     created: list[Generation] = []
     with transaction.atomic():
@@ -213,12 +216,17 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
                 continue
             if request.request_key not in known:
                 requester, parent = requesters[request.person.user_id], request.parent_id
+                met = _rules_met(block_list, request, order)
+                if (blocking := _blocking(met)) is not None:
+                    outcomes.append(blocking)
+                    continue
                 if _must_ask(request, order.specs[0].prompt, policy):
                     outcomes.append(_ask(request, requester, counts))
                     continue
                 group = found.get(request.place.chat_id) if request.place else None
-                mode = reviewing.mode_for(requester, group, policy)
-                own = {"parent_id": parent, "translated_prompt": request.translation}
+                held = any(rule.action == Rule.Action.HOLD for rule in met)
+                mode = reviewing.mode_for(requester, group, policy, held=held)
+                own = {"parent_id": parent, "translated_prompt": request.translation, **_flags(met)}
                 rows = [
                     _new(requester, key, mode=mode, place=place, **own, **vars(spec), **vars(order.styling))
                     for spec, key, place in _each(request, order.specs)
@@ -233,6 +241,22 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
             outcomes.append(known[request.request_key])
         _create(created, actor="requester")
     return outcomes
+
+
+def _rules_met(block_list: Sequence[Rule], request: Request, order: Order) -> list[Rule]:
+    spec = order.specs[0]
+    return rules.matching(block_list, (request.prompt, spec.prompt, request.translation, spec.negative_prompt))
+
+
+def _blocking(met: Sequence[Rule]) -> limits.LimitReached | None:
+    for rule in met:
+        if rule.action == Rule.Action.BLOCK:
+            return limits.LimitReached("blocked", reason=rule.reason)
+    return None
+
+
+def _flags(met: Sequence[Rule]) -> dict[str, Any]:
+    return {"flagged": bool(met), "rules": [rule.name for rule in met]}
 
 
 def _each(request: Request, specs: Sequence[VideoSpec]) -> Iterator[tuple[VideoSpec, str, Place | None]]:
@@ -351,6 +375,8 @@ def _order(
             given.setdefault(name, getattr(request, name))
     if request.as_typed:
         given = {**preferences.changes(chosen, given, card), **given}
+        if policy.negative_prompt:
+            given.setdefault("negative_prompt", policy.negative_prompt)
     try:
         given["preset"] = chosen_preset(given.get("preset"), policy, card)
         first = card.spec(prompt, **{"seed": random_seed(), **given})
@@ -405,7 +431,9 @@ def rerun(
         place = Place(generation.chat_id, generation.thread_id, generation.prompt_message_id)
     with transaction.atomic():
         key = f"rerun:{secrets.token_urlsafe(16)}"
-        own = {"translated_prompt": translation, "parent": generation, "created_by": by}
+        texts = (generation.prompt, spec.prompt, translation, spec.negative_prompt)
+        met = rules.matching(rules.enabled(), texts)
+        own = {"translated_prompt": translation, "parent": generation, "created_by": by, **_flags(met)}
         facts = {**vars(spec), **vars(styling), **own}
         # An operator wants it made, but nobody has seen it.
         group = None if place is None else Group.objects.filter(chat_id=place.chat_id).first()
@@ -622,7 +650,13 @@ def _create(rows: Sequence[Generation], *, actor: str) -> None:
     Generation.objects.bulk_create(rows)
     events = {Status.PENDING_REVIEW: "held for review", Status.QUEUED: "queued"}
     GenerationEvent.objects.bulk_create(
-        GenerationEvent(generation=row, kind=events[Status(row.status)], actor=actor[:100]) for row in rows
+        GenerationEvent(
+            generation=row,
+            kind=events[Status(row.status)],
+            actor=actor[:100],
+            detail=f"rules: {', '.join(row.rules)}" if row.rules else "",
+        )
+        for row in rows
     )
     for row in rows:
         if row.status == Status.QUEUED:

@@ -50,6 +50,7 @@ MAY_IMPORT = {
     # The job itself imports rendering, and with it torch, when a worker runs it.
     "generations.language": set(),
     "generations.reviewing": {"generations.models"},
+    "generations.rules": {"generations.models"},
     "generations.claims": {"generations.models", "generations.services.Operator"},
     "generations.groups": {"generations.models", "generations.prompts"},
     "generations.tasks": {"generations.models", "generations.reencoding", "generations.rendering"},
@@ -63,6 +64,7 @@ MAY_IMPORT = {
         "generations.flags",
         "generations.preferences",
         "generations.reviewing",
+        "generations.rules",
         "generations.styles",
         "generations.tasks",
         "generations.attendance",

@@ -2,9 +2,31 @@
 
 from django.contrib import admin
 
-from generations.admin import accounts, audit_entries, erasures, generation, groups, people, policy, queue, styles
+from generations.admin import (
+    accounts,
+    audit_entries,
+    erasures,
+    generation,
+    groups,
+    people,
+    policy,
+    queue,
+    rules,
+    styles,
+)
 
-__all__ = ["accounts", "audit_entries", "erasures", "generation", "groups", "people", "policy", "queue", "styles"]
+__all__ = [
+    "accounts",
+    "audit_entries",
+    "erasures",
+    "generation",
+    "groups",
+    "people",
+    "policy",
+    "queue",
+    "rules",
+    "styles",
+]
 
 admin.site.site_title = admin.site.site_header = "Text to video"
 # There is no public site to view, and the list needs the width that the menu at the side would take.

@@ -23,6 +23,7 @@ FIELDSETS: Any = [
                 "negative_prompt",
                 ("style", "style_words", "style_negative"),
                 "ignored_text",
+                "rules_met",
                 ("model_name", "model_licence"),
             ]
         },
@@ -64,7 +65,7 @@ FIELDSETS: Any = [
         },
     ),
 ]
-METHODS = ["size", "file_name", "video_size"]
+METHODS = ["rules_met", "size", "file_name", "video_size"]
 
 
 class GenerationFacts:
@@ -92,7 +93,8 @@ class GenerationFacts:
     @admin.display(description="Status")
     def pills(self, row: Generation) -> str:
         delivery = "" if row.delivery == Delivery.NONE else self.delivery_pill(row)
-        return format_html('<div class="pills">{} {}</div>', self.status_pill(row), delivery)
+        flag = pill("flagged", "Flagged") if row.flagged else ""
+        return format_html('<div class="pills">{} {} {}</div>', self.status_pill(row), delivery, flag)
 
     @admin.display(description="Prompt")
     def short_prompt(self, row: Generation) -> str:
@@ -121,6 +123,10 @@ class GenerationFacts:
 
     def rendered_in(self, row: Generation) -> str:
         return seconds(row.render_seconds)
+
+    @admin.display(description="Rules that it met")
+    def rules_met(self, row: Generation) -> str:
+        return ", ".join(row.rules) or "–"
 
     @admin.display(description="Size")
     def size(self, row: Generation) -> str:

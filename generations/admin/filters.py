@@ -40,6 +40,17 @@ class ReportedFilter(SimpleListFilter):
         return queryset.filter(pk__in=reports.values("generation"))
 
 
+class FlaggedFilter(SimpleListFilter):
+    title = "flag"
+    parameter_name = "flagged"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> Choices:
+        return [("yes", "Flagged by a rule")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        return queryset.filter(flagged=True) if self.value() == "yes" else queryset
+
+
 class FieldFilter(SimpleListFilter):
     """Rows whose field has the value. Other values than those offered may stand in the address."""
 

@@ -25,6 +25,7 @@ from generations.admin import dashboard, facts, review
 from generations.admin.audited import Audited
 from generations.admin.filters import (
     FailureFilter,
+    FlaggedFilter,
     PresetFilter,
     ReportedFilter,
     RequesterBannedFilter,
@@ -80,6 +81,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         WorkerFilter,
         FailureFilter,
         ReportedFilter,
+        FlaggedFilter,
         RequesterBannedFilter,
     ]
     list_select_related = ["requester"]

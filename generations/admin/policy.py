@@ -89,6 +89,10 @@ class PolicyForm(PolicyModelForm):
             "quiet_from",
             "quiet_until",
             "reactions",
+            "negative_prompt",
+            "open_from",
+            "open_until",
+            "closed_notice",
             "paused",
             "pause_notice",
             "operators_chat_id",
@@ -109,8 +113,11 @@ class PolicyForm(PolicyModelForm):
         default, offered = values.get("default_preset"), values.get("presets")
         if offered and default and default not in offered:
             self.add_error("default_preset", "The default must be one of those on offer.")
-        if (values.get("quiet_from") is None) != (values.get("quiet_until") is None):
-            self.add_error("quiet_until", "Give both hours, or none.")
+        for begin, end in (("quiet_from", "quiet_until"), ("open_from", "open_until")):
+            if (values.get(begin) is None) != (values.get(end) is None):
+                self.add_error(end, "Give both hours, or none.")
+        if values.get("open_from") is not None and values["open_from"] == values.get("open_until"):
+            self.add_error("open_until", "That would be no hour at all, or all of them; leave both empty for always.")
         for name, least in least_caps().items():
             if 0 < (values.get(name) or 0) < least:
                 self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
@@ -149,8 +156,9 @@ class PolicyAdmin(Audited, PolicyModelAdmin):
         ("What one video may cost", {"fields": CAPS}),
         ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
         ("Groups", {"fields": ["groups_enabled", "group_daily_limit"]}),
-        ("Language", {"fields": ["language_note"]}),
+        ("Prompts", {"fields": ["language_note", "negative_prompt"]}),
         ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),
+        ("Hours", {"fields": [("open_from", "open_until"), "closed_notice"]}),
         ("Pause", {"fields": ["paused", "pause_notice"]}),
         ("Operators in Telegram", {"fields": ["operators_chat_id"]}),
         ("Last change", {"fields": [("updated_at", "updated_by")]}),

@@ -21,7 +21,7 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Style
+from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Rule, Style
 
 if TYPE_CHECKING:
     # These classes take a parameter in their stubs only.
@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     PolicyModelForm = forms.ModelForm[Policy]
     StyleModelAdmin = ModelAdmin[Style]
     StyleModelForm = forms.ModelForm[Style]
+    RuleModelAdmin = ModelAdmin[Rule]
+    RuleModelForm = forms.ModelForm[Rule]
 else:
     RowPaginator = Paginator
     MixedModelAdmin = object
     RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = ModelAdmin
-    PolicyModelAdmin = StyleModelAdmin = AuditModelAdmin = ModelAdmin
-    PolicyModelForm = StyleModelForm = forms.ModelForm
+    PolicyModelAdmin = StyleModelAdmin = AuditModelAdmin = RuleModelAdmin = ModelAdmin
+    PolicyModelForm = StyleModelForm = RuleModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.
 MAX_AT_ONCE = 200

@@ -18,6 +18,7 @@ from generations.models.generation import (
 from generations.models.people import Group, Requester
 from generations.models.policy import DEFAULT_GREETING, Policy, Style
 from generations.models.records import AuditEntry, Erasure
+from generations.models.rules import Rule
 from generations.models.states import (
     COUNTED,
     DELIVERY_TRANSITIONS,
@@ -52,6 +53,7 @@ __all__ = [
     "Group",
     "Policy",
     "Requester",
+    "Rule",
     "Status",
     "Style",
     "host_of",

@@ -200,6 +200,9 @@ class Generation(models.Model):
     # Of several results that were asked for, those that did not fit, see services.Shortfall. On the first one only.
     shortfall = models.JSONField(null=True, blank=True, editable=False)
     ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
+    # Met a rule, see rules.py; and the names that these had then.
+    flagged = models.BooleanField(default=False)
+    rules = models.JSONField(default=list, blank=True, editable=False)
     file = models.FileField(blank=True, max_length=200)
     poster = models.FileField(blank=True, max_length=200)
     sha256 = models.CharField(max_length=64, blank=True)
@@ -241,6 +244,8 @@ class Generation(models.Model):
             models.Index(fields=["delivery", "-id"], name="generation_by_delivery"),
             models.Index(fields=["preset", "-id"], name="generation_by_preset"),
             models.Index(fields=["host", "-id"], name="generation_by_host"),
+            # Few of millions, and the list is filtered by them.
+            models.Index(fields=["-id"], name="generation_flagged", condition=Q(flagged=True)),
             # What ended lately: the dashboard's figures.
             models.Index(fields=["finished_at"], name="generation_finished"),
         ]

@@ -99,6 +99,21 @@ class Policy(models.Model):
         default=False,
         help_text="An accepted prompt gets 👀 as well, where that is allowed and as long as there is little to send.",
     )
+    open_from = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        help_text="Prompts are taken from this hour on, every day; both empty: always.",
+        validators=[MaxValueValidator(23)],
+    )
+    open_until = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="The hour in which that ends.", validators=[MaxValueValidator(23)]
+    )
+    closed_notice = models.CharField(
+        max_length=300, blank=True, help_text="What people read outside these hours, before the time it opens again."
+    )
+    negative_prompt = models.CharField(
+        max_length=300, blank=True, help_text="What not to show, for prompts that do not say it themselves with --no."
+    )
     paused = models.BooleanField(
         default=False, help_text="No new prompts are taken. What was accepted before is still made."
     )

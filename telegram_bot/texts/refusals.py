@@ -88,6 +88,11 @@ def limit(error: LimitReached) -> str:
     if error.rule == "paused":
         words = _("No new prompts are taken right now.")
         return f"{words} {error.reason or _('Please try again later.')}"
+    if error.rule == "closed":
+        words = error.reason or _("No prompts are taken at this time of day.")
+        return f"{words} {opens(error.retry_at)}".strip()
+    if error.rule == "blocked":
+        return f"{_('This prompt is not allowed here.')} {error.reason}".strip()
     if error.rule == "daily":
         words = ngettext(
             "You have used your %(limit)d video of today: 0 of %(limit)d left.",
@@ -133,6 +138,17 @@ def limit(error: LimitReached) -> str:
 
 def group_off() -> str:
     return _("I take nothing from this group at the moment: the operators of this bot have switched it off.")
+
+
+def opens(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    local = timezone.localtime(at)
+    return _("Come back at %(time)s (%(zone)s), in %(wait)s.") % {
+        "time": local.strftime("%H:%M"),
+        "zone": local.tzname(),
+        "wait": duration(at - timezone.now()),
+    }
 
 
 def resets(at: datetime | None) -> str:

@@ -66,6 +66,7 @@ VALUES: dict[Any, tuple[Any, Any]] = {
 }
 RULES = (
     *("banned", "daily", "waiting", "queue", "storage", "paused"),
+    *("closed", "blocked"),
     *("invite", "ask", "terms", "group_off", "group_daily", "asked", "another"),
 )
 # They say what they were given, or only numbers with a unit.

@@ -15,7 +15,7 @@ from django.test import Client
 
 from generations import access, audit_log, erasing, exporting, operating, services
 from generations.admin.levers import LEVERS
-from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Status, Style
+from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Rule, Status, Style
 from generations.models import Group as GroupChat
 from telegram_bot import operators
 from telegram_bot.models import AccessRequest, Invitation, OperatorAccount
@@ -28,6 +28,8 @@ DIFFERENCE = tuple[str, dict[str, Any], dict[str, Any]]
 HELD = {"status": Status.PENDING_REVIEW}
 UNKNOWN = {"status": Status.SUCCEEDED, "delivery": Delivery.UNKNOWN}
 TOLD = {"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}
+RULE = {"name": "names", "kind": "words", "pattern": "petra", "action": "block", "enabled": "on"}
+NAMES = {"name": "names", "pattern": "petra"}
 STYLE = {"name": "mono", "label": "Mono", "words": "{prompt}, grey"}
 POLICY = {
     "greeting": "Hi!",
@@ -125,6 +127,14 @@ CASES: dict[str, Case] = {
         {"daily_limit": 3},
         ("changed", {"enabled": True, "daily_limit": None}, {"enabled": False, "daily_limit": 3}),
     ),
+    "generations.rule add": (someone(), RULE, ("added", {}, {"name": "names", "action": "block"})),
+    "generations.rule change": (
+        of(Rule, **NAMES),
+        RULE,
+        ("changed", {"action": "hold"}, {"action": "block"}),
+    ),
+    "generations.rule delete": (of(Rule, **NAMES), {"post": "yes"}, ("deleted", NAMES, {})),
+    "generations.rule delete_selected": (of(Rule, **NAMES), {"post": "yes"}, ("deleted", NAMES, {})),
     "generations.style add": (someone(), STYLE | {"position": 2}, ("added", {}, STYLE)),
     "generations.style change": (
         of(Style, **STYLE),
@@ -176,6 +186,7 @@ CASES: dict[str, Case] = {
 NOTHING_TO_CHANGE = {
     "telegram_bot.accessrequest change",
     "generations_dashboard",
+    "generations_rule_trial",
     "generations_generation_review",
     # Who looks at an item: nothing that a person would notice.
     "generations_generation_review_claim",

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from generations import roles
 from generations.admin.levers import LEVERS
-from generations.models import AuditEntry, Erasure, Generation, Policy, Requester, Status, Style
+from generations.models import AuditEntry, Erasure, Generation, Policy, Requester, Rule, Status, Style
 from generations.models import Group as GroupChat
 from telegram_bot.models import AccessRequest, Alert, Invitation, OperatorAccount, ReceivedUpdate
 
@@ -83,6 +83,7 @@ INBOX = {
 LOOKS = {
     "generations_dashboard": "{start}dashboard/",
     "generations_generation_live": "{one}live/",
+    "generations_rule_trial": "{start}try/",
     "telegram_bot_receivedupdate_number": "{start}number/1/",
 }
 # What is not a page of rows: RQ's own.
@@ -99,6 +100,7 @@ def rows(db: None) -> dict[str, Any]:
         Generation.objects.create(requester=person, request_key="k", prompt="a", status=Status.FAILED, **size),
         Policy.current(),
         GroupChat.objects.create(chat_id=-1),
+        Rule.objects.create(name="names", pattern="petra"),
         Style.objects.create(name="mono", label="Mono", words="{prompt}, grey"),
         Erasure.objects.create(prompts=1, updates=1),
         AuditEntry.objects.create(via="admin", action="banned", object_type="generations.requester", object_id="1"),
