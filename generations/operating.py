@@ -9,9 +9,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import audit_log, tasks
+from generations import audit_log, deleted_files, tasks
 from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester
 from generations.services import Operator
+
+# Of a prompt that an operator puts before the others.
+FIRST = 10
 
 
 def cancel(generation: Generation, *, by: Operator | str) -> bool:
@@ -46,6 +49,29 @@ def resend(generation: Generation, *, by: Operator | str) -> bool:
     return _audited("sent again", generation, by, ("delivery",), functools.partial(generation.resend, actor=str(by)))
 
 
+def prioritise(generation: Generation, *, by: Operator, first: bool = True) -> bool:
+    """Before everybody else's prompts, or back among them. False when it does not wait any more."""
+    moved = functools.partial(generation.prioritise, FIRST if first else 0, actor=str(by))
+    return _audited("prioritised", generation, by, ("priority",), moved)
+
+
+def mark_bad(generation: Generation, *, by: Operator, bad: bool = True) -> bool:
+    """So that operators find it again, or not any more."""
+    marked = functools.partial(generation.mark_bad, bad, actor=str(by))
+    return _audited("marked bad", generation, by, ("marked_bad",), marked)
+
+
+def delete_files(generation: Generation, *, by: Operator) -> bool:
+    """The row stays, without video and poster. False while somebody waits for it, or when there is none."""
+    with transaction.atomic():
+        names = [name for name in (generation.file.name, generation.poster.name) if name]
+        deleted = functools.partial(generation.delete_video, actor=str(by))
+        done = _audited("files deleted", generation, by, ("file",), deleted)
+        if done:
+            transaction.on_commit(functools.partial(deleted_files.delete, names))
+    return done
+
+
 def _audited(
     action: audit_log.Action,
     generation: Generation,
@@ -62,7 +88,7 @@ def _audited(
         before = Generation.objects.select_for_update().filter(pk=generation.pk).values(*fields).first()
         changed = change()
         if changed:
-            after = {name: getattr(generation, name) for name in fields}
+            after = Generation.objects.filter(pk=generation.pk).values(*fields).first()
             audit_log.write(action, generation, by=by, before=before, after=after, note=note)
     return changed
 

@@ -13,6 +13,8 @@ from django.contrib.auth.models import Group, Permission
 
 REVIEW, CANCEL = "generations.review_generation", "generations.cancel_generation"
 RERUN, RESEND = "generations.rerun_generation", "generations.resend_generation"
+PRIORITISE, EXPORT = "generations.prioritise_generation", "generations.export_generation"
+DELETE = "generations.delete_generation"
 BAN, ADMIT = "generations.ban_requester", "generations.admit_requester"
 ERASE = "generations.delete_requester"
 # RQ's own pages requeue and delete any job, past every rule of ours.
@@ -43,7 +45,9 @@ MODERATOR = VIEWER | {
 OPERATOR = MODERATOR | {
     RERUN,
     RESEND,
-    "generations.delete_generation",
+    PRIORITISE,
+    EXPORT,
+    DELETE,
     ERASE,
     "generations.change_group",
     "generations.change_policy",

@@ -75,6 +75,7 @@ MAY_IMPORT = {
     "generations.operating": {
         "generations.models",
         "generations.audit_log",
+        "generations.deleted_files",
         "generations.tasks",
         "generations.services.Operator",
     },

@@ -94,7 +94,8 @@ class GenerationFacts:
     def pills(self, row: Generation) -> str:
         delivery = "" if row.delivery == Delivery.NONE else self.delivery_pill(row)
         flag = pill("flagged", "Flagged") if row.flagged else ""
-        return format_html('<div class="pills">{} {} {}</div>', self.status_pill(row), delivery, flag)
+        bad = pill("banned", "Bad") if row.marked_bad else ""
+        return format_html('<div class="pills">{} {} {} {}</div>', self.status_pill(row), delivery, flag, bad)
 
     @admin.display(description="Prompt")
     def short_prompt(self, row: Generation) -> str:

@@ -51,6 +51,17 @@ class FlaggedFilter(SimpleListFilter):
         return queryset.filter(flagged=True) if self.value() == "yes" else queryset
 
 
+class MarkedBadFilter(SimpleListFilter):
+    title = "mark"
+    parameter_name = "marked"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> Choices:
+        return [("bad", "Marked bad")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Generation]) -> QuerySet[Generation]:
+        return queryset.filter(marked_bad=True) if self.value() == "bad" else queryset
+
+
 class FieldFilter(SimpleListFilter):
     """Rows whose field has the value. Other values than those offered may stand in the address."""
 

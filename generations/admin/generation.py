@@ -17,15 +17,16 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from generations import operating, services
-from generations.admin import dashboard, facts, review
+from generations import services
+from generations.admin import dashboard, exporting, facts, review
+from generations.admin.actions import CANNOT_RERUN, GenerationActions
 from generations.admin.audited import Audited
 from generations.admin.filters import (
     FailureFilter,
     FlaggedFilter,
+    MarkedBadFilter,
     PresetFilter,
     ReportedFilter,
     RequesterBannedFilter,
@@ -34,23 +35,17 @@ from generations.admin.filters import (
 from generations.admin.levers import LEVERS, Lever, RerunForm, is_held
 from generations.admin.lineage import lineage
 from generations.admin.shared import (
-    GenerationModelAdmin,
     LongList,
     ReasonForm,
     form_page,
-    link,
 )
 from generations.engine.base import EngineError
 from generations.engine.card import InvalidSpec
 from generations.flags import InvalidFlag
 from generations.models import Delivery, Generation, Requester, Status
 from generations.prompts import PromptRefused
-from generations.roles import CANCEL, RERUN, RESEND, REVIEW
+from generations.roles import RERUN, REVIEW
 
-# EngineError: the model folder cannot be read.
-CANNOT_RERUN = (PromptRefused, InvalidSpec, EngineError)
-# So many new rows are named at most.
-NAMED = 20
 # Nothing changes any more unless somebody pulls a lever.
 SETTLED = (Delivery.NONE, Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN)
 # A word that is part of more names than this finds the newest people only.
@@ -62,7 +57,7 @@ ROWS_SEARCHED = 200_000 if connection.vendor == "sqlite" else None
 
 
 @admin.register(Generation)
-class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelAdmin):
+class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationActions):
     list_display = [
         "thumbnail",
         "pills",
@@ -82,6 +77,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         FailureFilter,
         ReportedFilter,
         FlaggedFilter,
+        MarkedBadFilter,
         RequesterBannedFilter,
     ]
     list_select_related = ["requester"]
@@ -95,15 +91,6 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
     readonly_fields = facts.METHODS
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/generation.html"
-    actions = [
-        "approve_selected",
-        "reject_selected",
-        "hold_selected",
-        "cancel_selected",
-        "rerun_same_selected",
-        "rerun_new_selected",
-        "resend_selected",
-    ]
 
     class Media:
         js = ["generations/live.js"]
@@ -116,18 +103,6 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
     def has_change_permission(self, request: HttpRequest, obj: Generation | None = None) -> bool:
         """History is never edited: Django's own form stays read-only for everybody."""
         return False
-
-    def has_review_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(REVIEW)
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(CANCEL)
-
-    def has_rerun_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(RERUN)
-
-    def has_resend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(RESEND)
 
     def has_delete_permission(self, request: HttpRequest, obj: Generation | None = None) -> bool:
         """Never while somebody still waits for the answer."""
@@ -165,6 +140,7 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
         return [
             *review.urls(self.admin_site),
             path("dashboard/", page(dashboard.fragment), name="generations_dashboard"),
+            path("export/<slug:kind>/", page(self.export_view), name="generations_generation_export"),
             path("<int:pk>/live/", page(self.live_view), name="generations_generation_live"),
             path("<int:pk>/reject/", page(self.reject_view), name="generations_generation_reject"),
             path("<int:pk>/rerun/", page(self.rerun_view), name="generations_generation_rerun"),
@@ -253,49 +229,13 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
                 return HttpResponseRedirect(self._address(new))
         return self._form_page(request, generation, form, title=f"Re-run {generation}", button="Queue it")
 
-    # --- actions on the list
-
-    @admin.action(description="Approve", permissions=["review"])
-    def approve_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "approve")
-
-    @admin.action(description="Reject…", permissions=["review"])
-    def reject_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> HttpResponse | None:
-        form = ReasonForm(request.POST if "reason" in request.POST else None)
-        if form.is_valid():
-            self._reject(request, queryset, form.cleaned_data["reason"])
-            return None
-        return form_page(
-            self.admin_site,
-            request,
-            Generation,
-            title=f"Reject {queryset.count()} prompts",
-            form=form,
-            button="Reject",
-            back=request.get_full_path(),
-            rows=queryset,
-            action="reject_selected",
-        )
-
-    @admin.action(description="Hold the videos", permissions=["review"])
-    def hold_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "hold")
-
-    @admin.action(description="Cancel", permissions=["cancel"])
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "cancel")
-
-    @admin.action(description="Re-run, same seed", permissions=["rerun"])
-    def rerun_same_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "rerun-same")
-
-    @admin.action(description="Re-run, new seed", permissions=["rerun"])
-    def rerun_new_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "rerun-new")
-
-    @admin.action(description="Send again", permissions=["resend"])
-    def resend_selected(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        self._pull_each(request, queryset, "resend")
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """All that the list shows with the filters in the address, not only a page of it."""
+        if not self.has_export_permission(request):
+            raise PermissionDenied
+        if kind not in exporting.FORMATS:
+            raise Http404
+        return exporting.download(request, self.get_changelist_instance(request).get_queryset(request), kind)
 
     # --- how the levers work
 
@@ -308,62 +248,11 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationModelA
             raise PermissionDenied
         return get_object_or_404(Generation.objects.select_related("requester"), pk=pk)
 
-    def _pull(self, request: HttpRequest, generation: Generation, name: str) -> Generation | bool:
-        lever = LEVERS[name]
-        outcome = lever.pull(generation, self._operator(request))
-        if outcome:
-            made = "" if outcome is True else f" as #{outcome.pk}"
-            self.log_change(request, generation, f"{lever.done}{made}.")
-        return outcome
-
-    def _pull_each(self, request: HttpRequest, queryset: QuerySet[Generation], name: str) -> None:
-        changed, unchanged, made = 0, 0, list[Generation]()
-        # Oldest first, so that re-runs queue in the order in which people asked.
-        for generation in queryset.select_related("requester").order_by("pk"):
-            try:
-                outcome = self._pull(request, generation, name)
-            except CANNOT_RERUN as error:
-                self.message_user(request, f"#{generation.pk}: {error}", messages.ERROR)
-                continue
-            changed, unchanged = changed + bool(outcome), unchanged + (not outcome)
-            if isinstance(outcome, Generation):
-                made.append(outcome)
-        if made:
-            self._say_queued(request, made)
-        elif changed:
-            self.message_user(request, f"{LEVERS[name].done}: {changed}.", messages.SUCCESS)
-        self._say_unchanged(request, unchanged)
-
-    def _reject(self, request: HttpRequest, rows: QuerySet[Generation] | list[Generation], reason: str) -> None:
-        by = self._operator(request)
-        rejected = [row for row in rows if operating.reject(row, by=by, reason=reason)]
-        for row in rejected:
-            self.log_change(request, row, f"Rejected: {reason}")
-        if rejected:
-            self.message_user(request, f"Rejected: {len(rejected)}. The reason is sent.", messages.SUCCESS)
-        self._say_unchanged(request, len(rows) - len(rejected))
-
-    def _say_queued(self, request: HttpRequest, rows: list[Generation]) -> None:
-        for row in rows[:NAMED]:
-            self.message_user(request, format_html("Queued as {}.", link(row, f"#{row.pk}")), messages.SUCCESS)
-        if len(rows) > NAMED:
-            self.message_user(request, f"And {len(rows) - NAMED} more.", messages.SUCCESS)
-
-    def _say_unchanged(self, request: HttpRequest, count: int) -> None:
-        if count:
-            self.message_user(request, f"Left as they were, because their state does not allow it: {count}.", "warning")
-
     def _form_page(
         self, request: HttpRequest, generation: Generation, form: forms.Form, *, title: str, button: str
     ) -> HttpResponse:
         back = self._address(generation)
         return form_page(self.admin_site, request, Generation, title=title, form=form, button=button, back=back)
-
-    @staticmethod
-    def _operator(request: HttpRequest) -> services.Operator:
-        # admin_view lets nobody in who is not logged in.
-        assert request.user.is_authenticated
-        return request.user
 
     @staticmethod
     def _address(generation: Generation) -> str:

@@ -13,7 +13,7 @@ from generations import operating, prompts, services
 from generations.admin.shared import MultilineField, preset_choices
 from generations.engine.base import MAX_SEED
 from generations.models import Delivery, Generation, Status
-from generations.roles import CANCEL, RERUN, RESEND, REVIEW
+from generations.roles import CANCEL, DELETE, PRIORITISE, RERUN, RESEND, REVIEW
 from generations.services import Operator
 
 Outcome = Generation | bool
@@ -28,6 +28,8 @@ class Lever:
     """What is recorded and said when it worked."""
     offered: Callable[[Generation], bool]
     pull: Callable[[Generation, Operator], Outcome]
+    needs: str = ""
+    """Why it is not offered, behind the number of a row that was skipped."""
 
 
 def is_held(generation: Generation) -> bool:
@@ -46,7 +48,21 @@ def can_be_cancelled(generation: Generation) -> bool:
 
 
 def can_be_resent(generation: Generation) -> bool:
-    return generation.delivery in (Delivery.UNKNOWN, Delivery.UNDELIVERABLE)
+    is_gone = generation.status == Status.SUCCEEDED and not generation.file
+    return generation.delivery in (Delivery.UNKNOWN, Delivery.UNDELIVERABLE) and not is_gone
+
+
+def waits(generation: Generation) -> bool:
+    return generation.status in (Status.PENDING_REVIEW, Status.QUEUED)
+
+
+def was_made(generation: Generation) -> bool:
+    return generation.status in (Status.SUCCEEDED, Status.REJECTED)
+
+
+def has_files(generation: Generation) -> bool:
+    told = generation.delivery in (Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN)
+    return was_made(generation) and told and bool(generation.file)
 
 
 LEVERS: dict[str, Lever] = {
@@ -56,6 +72,7 @@ LEVERS: dict[str, Lever] = {
         done="Approved",
         offered=is_held,
         pull=lambda generation, by: operating.approve(generation, by=by),
+        needs="waits for no review",
     ),
     "hold": Lever(
         label="Hold the video",
@@ -63,6 +80,7 @@ LEVERS: dict[str, Lever] = {
         done="To be seen by an operator before it is sent",
         offered=can_be_held,
         pull=lambda generation, by: operating.hold(generation, by=by),
+        needs="too late to hold it",
     ),
     "cancel": Lever(
         label="Cancel",
@@ -70,6 +88,7 @@ LEVERS: dict[str, Lever] = {
         done="Cancel requested",
         offered=can_be_cancelled,
         pull=lambda generation, by: operating.cancel(generation, by=by),
+        needs="ended, or is being stopped",
     ),
     "rerun-same": Lever(
         label="Re-run, same seed",
@@ -91,6 +110,47 @@ LEVERS: dict[str, Lever] = {
         done="To be sent again",
         offered=can_be_resent,
         pull=lambda generation, by: operating.resend(generation, by=by),
+        needs="nothing to send again",
+    ),
+    "first": Lever(
+        label="Put first",
+        permission=PRIORITISE,
+        done="Put first in the queue",
+        offered=lambda generation: waits(generation) and generation.priority != operating.FIRST,
+        pull=lambda generation, by: operating.prioritise(generation, by=by),
+        needs="does not wait, or is first already",
+    ),
+    "in-turn": Lever(
+        label="Back to its turn",
+        permission=PRIORITISE,
+        done="Back to its turn in the queue",
+        offered=lambda generation: waits(generation) and generation.priority != 0,
+        pull=lambda generation, by: operating.prioritise(generation, by=by, first=False),
+        needs="does not wait, or has its turn",
+    ),
+    "bad": Lever(
+        label="Mark bad",
+        permission=REVIEW,
+        done="Marked bad",
+        offered=lambda generation: was_made(generation) and not generation.marked_bad,
+        pull=lambda generation, by: operating.mark_bad(generation, by=by),
+        needs="no video was made, or marked already",
+    ),
+    "not-bad": Lever(
+        label="Take the mark back",
+        permission=REVIEW,
+        done="Mark taken back",
+        offered=lambda generation: generation.marked_bad,
+        pull=lambda generation, by: operating.mark_bad(generation, by=by, bad=False),
+        needs="not marked",
+    ),
+    "delete-files": Lever(
+        label="Delete the files",
+        permission=DELETE,
+        done="Files deleted",
+        offered=has_files,
+        pull=lambda generation, by: operating.delete_files(generation, by=by),
+        needs="no files, or somebody still waits for them",
     ),
 }
 

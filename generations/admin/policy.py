@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
-from django.db.models import IntegerField, QuerySet
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import BooleanField, Field, IntegerField, JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 
 from generations import prompts, services
 from generations.admin.audited import Audited
 from generations.admin.shared import MultilineField, PolicyModelAdmin, PolicyModelForm, preset_choices
 from generations.engine.base import EngineError
-from generations.models import Policy
+from generations.models import Policy, PolicyVersion
 from generations.prompts import PromptRefused
 
 # A chat message holds 4096 UTF-16 units, an emoji takes two, and the bot adds lines of its own.
@@ -24,6 +28,8 @@ TERMS_UNITS = 3500
 
 MOST = 100_000
 MOST_PIXELS = 10_000_000
+# That are shown.
+VERSIONS = 50
 CAPS = ("max_frames", "max_steps", "max_pixels")
 
 
@@ -116,8 +122,11 @@ class PolicyForm(PolicyModelForm):
         for begin, end in (("quiet_from", "quiet_until"), ("open_from", "open_until")):
             if (values.get(begin) is None) != (values.get(end) is None):
                 self.add_error(end, "Give both hours, or none.")
-        if values.get("open_from") is not None and values["open_from"] == values.get("open_until"):
-            self.add_error("open_until", "That would be no hour at all, or all of them; leave both empty for always.")
+            if values.get(begin) is not None and values[begin] == values.get(end):
+                self.add_error(end, "From one hour to the same one is nothing, or all day; leave both empty instead.")
+        waiting, queue = values.get("waiting_limit"), values.get("queue_limit")
+        if waiting and queue and waiting > queue:
+            self.add_error("waiting_limit", f"One person could not have {waiting} where the whole queue takes {queue}.")
         for name, least in least_caps().items():
             if 0 < (values.get(name) or 0) < least:
                 self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
@@ -143,9 +152,64 @@ class PolicyForm(PolicyModelForm):
         return terms.strip()
 
 
+class ImportForm(forms.Form):
+    text = forms.CharField(
+        label="Policy",
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"rows": 16, "cols": 80}),
+        help_text="The contents of an exported file. Settings that it does not name stay as they are.",
+    )
+
+    def clean_text(self) -> dict[str, Any]:
+        try:
+            values = json.loads(self.cleaned_data["text"])
+        except (ValueError, RecursionError) as error:
+            raise ValidationError(f"That is no JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ValidationError("That is no policy: a JSON object is expected, with the settings by name.")
+        wrong = [problem for name, value in values.items() if (problem := misfit(name, value))]
+        if wrong:
+            raise ValidationError(wrong)
+        return values
+
+
+def misfit(name: str, value: Any) -> str:
+    """What is wrong with the kind of a value; the form looks at its size."""
+    known = {field.name: field for field in Policy._meta.concrete_fields}
+    if name not in PolicyForm.base_fields:
+        return f"{name}: there is no such setting."
+    field = known[name]
+    if value is None:
+        return "" if field.null else f"{name}: null is no value for it."
+    kinds: dict[type[Field[Any, Any]], tuple[type, str]] = {
+        BooleanField: (bool, "true or false"),
+        IntegerField: (int, "a whole number"),
+        JSONField: (list, "a list of names"),
+    }
+    kind, words = next((kinds[each] for each in kinds if isinstance(field, each)), (str, "text"))
+    fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return "" if fits else f"{name}: {words} is expected."
+
+
+def form_data(values: dict[str, Any]) -> dict[str, Any]:
+    """As a browser would post them."""
+    data = {name: value for name, value in values.items() if value is not None and value is not False}
+    return data | {"presets": values["presets"] or [name for name, _ in preset_choices()]}
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, what it was, what it is. A setting that there was not before has no value."""
+    return [(name, before.get(name), value) for name, value in after.items() if before.get(name) != value]
+
+
+def as_text(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+
+
 @admin.register(Policy)
 class PolicyAdmin(Audited, PolicyModelAdmin):
     form = PolicyForm
+    change_form_template = "generations/admin/policy.html"
     radio_fields = {"access": admin.VERTICAL, "review": admin.VERTICAL}
     readonly_fields = ["updated_at", "updated_by"]
     fieldsets = [
@@ -177,6 +241,78 @@ class PolicyAdmin(Audited, PolicyModelAdmin):
         # A bookmarked form must open before anybody has followed the menu, or sent a prompt.
         Policy.current()
         return super().get_queryset(request)
+
+    # --- versions, and the whole of it as a file
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            return self.admin_site.admin_view(view)
+
+        return [
+            path("versions/", page(self.versions_view), name="generations_policy_versions"),
+            path("export/", page(self.export_view), name="generations_policy_export"),
+            path("import/", page(self.import_view), name="generations_policy_import"),
+            *super().get_urls(),
+        ]
+
+    def versions_view(self, request: HttpRequest) -> HttpResponse:
+        """Who changed what, the newest first."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        kept = list(PolicyVersion.objects.all()[: VERSIONS + 1])
+        versions = [
+            {
+                "row": version,
+                "changes": differences(kept[place + 1].values, version.values) if place + 1 < len(kept) else [],
+                "is_first": place + 1 == len(kept) and len(kept) <= VERSIONS,
+                "text": as_text(version.values),
+            }
+            for place, version in enumerate(kept[:VERSIONS])
+        ]
+        return self._page(
+            request, "generations/admin/policy_versions.html", "Versions of the policy", versions=versions
+        )
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        answer = HttpResponse(as_text(Policy.current().values()), content_type="application/json")
+        answer.headers["Content-Disposition"] = 'attachment; filename="policy.json"'
+        return answer
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Paste, see what would change, apply. All of it or nothing: the form of the page checks every value."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        wanted, changes = ImportForm(request.POST or None), None
+        if wanted.is_valid():
+            with transaction.atomic():
+                policy = Policy.objects.select_for_update().get(pk=Policy.current().pk)
+                before = policy.values()
+                form = PolicyForm(form_data(before | wanted.cleaned_data["text"]), instance=policy)
+                if form.is_valid():
+                    changes = differences(before, form.instance.values())
+                    if request.POST.get("apply") and changes:
+                        self.save_model(request, self.save_form(request, form, True), form, True)
+                        self.save_related(request, form, [], True)
+                        self.message_user(request, f"Applied: {len(changes)} changed.", messages.SUCCESS)
+                        return HttpResponseRedirect(reverse("admin:generations_policy_change", args=[policy.pk]))
+                for name, errors in form.errors.items():
+                    wanted.add_error("text", [f"{name}: {error}" for error in errors])
+        return self._page(
+            request, "generations/admin/policy_import.html", "Import the policy", form=wanted, changes=changes
+        )
+
+    def _page(self, request: HttpRequest, template: str, title: str, **facts: Any) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": Policy._meta,
+            "can_change": self.has_change_permission(request),
+            "back": reverse("admin:generations_policy_change", args=[Policy.current().pk]),
+            **facts,
+        }
+        return TemplateResponse(request, template, context)
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         obj.updated_by = request.user  # type: ignore[assignment] # nobody gets here without logging in

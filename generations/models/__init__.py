@@ -16,7 +16,7 @@ from generations.models.generation import (
     media_token,
 )
 from generations.models.people import Group, Requester
-from generations.models.policy import DEFAULT_GREETING, Policy, Style
+from generations.models.policy import DEFAULT_GREETING, Policy, PolicyVersion, Style
 from generations.models.records import AuditEntry, Erasure
 from generations.models.rules import Rule
 from generations.models.states import (
@@ -52,6 +52,7 @@ __all__ = [
     "GenerationQuerySet",
     "Group",
     "Policy",
+    "PolicyVersion",
     "Requester",
     "Rule",
     "Status",

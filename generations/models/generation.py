@@ -200,6 +200,8 @@ class Generation(models.Model):
     # Of several results that were asked for, those that did not fit, see services.Shortfall. On the first one only.
     shortfall = models.JSONField(null=True, blank=True, editable=False)
     ignored_text = models.TextField(blank=True, help_text="The tail that the text encoder cannot see.")
+    # By an operator: it should not have been made, or came out badly.
+    marked_bad = models.BooleanField(default=False)
     # Met a rule, see rules.py; and the names that these had then.
     flagged = models.BooleanField(default=False)
     rules = models.JSONField(default=list, blank=True, editable=False)
@@ -246,6 +248,7 @@ class Generation(models.Model):
             models.Index(fields=["host", "-id"], name="generation_by_host"),
             # Few of millions, and the list is filtered by them.
             models.Index(fields=["-id"], name="generation_flagged", condition=Q(flagged=True)),
+            models.Index(fields=["-id"], name="generation_marked_bad", condition=Q(marked_bad=True)),
             # What ended lately: the dashboard's figures.
             models.Index(fields=["finished_at"], name="generation_finished"),
         ]
@@ -255,6 +258,8 @@ class Generation(models.Model):
             ("cancel_generation", "Can cancel prompts"),
             ("rerun_generation", "Can run prompts again"),
             ("resend_generation", "Can have videos sent again"),
+            ("prioritise_generation", "Can change the order of the queue"),
+            ("export_generation", "Can export prompts"),
             ("use_rq", "Can use the pages of RQ"),
         ]
 
@@ -341,6 +346,16 @@ class Generation(models.Model):
         # Not what was begun to be sent: nobody knows for sure that it did not arrive.
         made = untold & Q(status=Status.SUCCEEDED, delivery=Delivery.WAITING, delivery_attempts=0)
         return self._update(made, {"hold_delivery": True, "delivery": Delivery.HELD}, *said)
+
+    def prioritise(self, priority: int, *, actor: str) -> bool:
+        """Another place in the queue. False when it does not wait any more, or has that place."""
+        waits = Q(status__in=[Status.PENDING_REVIEW, Status.QUEUED]) & ~Q(priority=priority)
+        return self._update(waits, {"priority": priority}, "priority changed", actor, str(priority))
+
+    def mark_bad(self, bad: bool, *, actor: str) -> bool:
+        """For operators to find again. False when it is so already, or no video was made."""
+        made = Q(status__in=[Status.SUCCEEDED, Status.REJECTED], marked_bad=not bad)
+        return self._update(made, {"marked_bad": bad}, "marked bad" if bad else "mark taken back", actor, "")
 
     def start(self, owner: str) -> bool:
         """A worker takes the row: attempt counted, lease set."""
@@ -589,13 +604,15 @@ class Generation(models.Model):
     def resend(self, *, actor: str) -> bool:
         """A person asks to send once more what is unknown or undeliverable. A video that nobody has seen is held."""
         again = {"delivery": _SENT_OR_HELD, "deliver_after": None, "delivery_attempts": 0}
-        unsure = Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE])
+        # Of a video whose files were deleted there is nothing to send.
+        gone = Q(status=Status.SUCCEEDED, file="")
+        unsure = Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE]) & ~gone
         return self._update(unsure, again, "resend requested", actor, "")
 
     def delete_video(self, *, actor: str) -> bool:
         """Nothing is left of it but this row. Not while somebody sends it."""
         told = Q(delivery__in=[Delivery.DELIVERED, Delivery.UNDELIVERABLE, Delivery.UNKNOWN])
-        there = Q(status=Status.SUCCEEDED) & ~Q(file="")
+        there = Q(status__in=[Status.SUCCEEDED, Status.REJECTED]) & ~Q(file="")
         return self._update(told & there, {**NO_FILE, "file_id": "", "file_kind": ""}, "video deleted", actor, "")
 
     # --- how all of them work

@@ -140,10 +140,14 @@ class Policy(models.Model):
     def save(self, *args: Any, **options: Any) -> None:
         """Other terms are another version, which everybody has to accept anew."""
         with transaction.atomic():
-            stored = Policy.objects.select_for_update().filter(pk=self.pk).values_list("terms", "terms_version")
-            terms, version = stored.first() or ("", 0)
+            stored = Policy.objects.select_for_update().filter(pk=self.pk).first()
+            terms, version = (stored.terms, stored.terms_version) if stored is not None else ("", 0)
             self.terms_version = version + (self.terms != terms)
+            if stored is not None and not PolicyVersion.objects.exists():
+                # Of before there were versions.
+                PolicyVersion.keep(stored)
             super().save(*args, **options)
+            PolicyVersion.keep(self)
 
     @classmethod
     def current(cls) -> Policy:
@@ -153,8 +157,48 @@ class Policy(models.Model):
     @classmethod
     def pause(cls, paused: bool, *, by: Any) -> bool:
         """Stop or go on taking prompts. False when that is so already."""
+        # It is there, with a version of how it was.
+        if not PolicyVersion.objects.exists():
+            PolicyVersion.keep(cls.current())
         changes = {"paused": paused, "updated_at": timezone.now(), "updated_by": by}
-        return cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
+        with transaction.atomic():
+            changed = cls.objects.filter(pk=cls.current().pk, paused=not paused).update(**changes) == 1
+            if changed:
+                PolicyVersion.keep(cls.current())
+        return changed
+
+    def values(self) -> dict[str, Any]:
+        """Everything that an operator sets, as JSON has it."""
+        return {
+            field.name: getattr(self, field.attname)
+            for field in self._meta.concrete_fields
+            if field.editable and not field.primary_key and field.name != "updated_at"
+        }
+
+
+class PolicyVersion(models.Model):
+    """The policy as it was from one change to the next. Only ever added to."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    # Kept when the account goes.
+    by_label = models.CharField(max_length=150, blank=True)
+    values = models.JSONField()
+
+    class Meta:
+        ordering = ["-pk"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"version {self.pk}"
+
+    @classmethod
+    def keep(cls, policy: Policy) -> None:
+        """In the transaction of the change. What changed nothing makes no version."""
+        values, last = policy.values(), cls.objects.first()
+        if last is None or last.values != values:
+            by = policy.updated_by
+            cls.objects.create(values=values, by=by, by_label=by.get_username() if by is not None else "")
 
 
 class Style(models.Model):

@@ -26,7 +26,7 @@ Make = Callable[..., Generation]
 DIFFERENCE = tuple[str, dict[str, Any], dict[str, Any]]
 
 HELD = {"status": Status.PENDING_REVIEW}
-UNKNOWN = {"status": Status.SUCCEEDED, "delivery": Delivery.UNKNOWN}
+UNKNOWN = {"status": Status.SUCCEEDED, "delivery": Delivery.UNKNOWN, "file": "a.mp4"}
 TOLD = {"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}
 RULE = {"name": "names", "kind": "words", "pattern": "petra", "action": "block", "enabled": "on"}
 NAMES = {"name": "names", "pattern": "petra"}
@@ -51,6 +51,12 @@ JOINED = {"username": "vera", "date_joined_0": "2026-01-01", "date_joined_1": "0
 REJECTED: DIFFERENCE = ("rejected", {"status": "pending_review"}, {"status": "rejected"})
 APPROVED: DIFFERENCE = ("approved", {"status": "pending_review"}, {"status": "queued"})
 HELD_BACK: DIFFERENCE = ("held", {"hold_delivery": False}, {"hold_delivery": True})
+FIRST: DIFFERENCE = ("prioritised", {"priority": 0}, {"priority": 10})
+IN_TURN: DIFFERENCE = ("prioritised", {"priority": 10}, {"priority": 0})
+BAD: DIFFERENCE = ("marked bad", {"marked_bad": False}, {"marked_bad": True})
+NOT_BAD: DIFFERENCE = ("marked bad", {"marked_bad": True}, {"marked_bad": False})
+NO_FILES: DIFFERENCE = ("files deleted", {"file": "a.mp4"}, {"file": ""})
+EXPORTED: DIFFERENCE = ("exported", {}, {"rows": 1})
 CANCELLED: DIFFERENCE = ("cancelled", {"status": "queued"}, {"status": "cancelled"})
 RERUN: DIFFERENCE = ("re-run", {}, {"made": "#"})
 RESENT: DIFFERENCE = ("sent again", {"delivery": "unknown"}, {"delivery": "waiting"})
@@ -92,6 +98,24 @@ CASES: dict[str, Case] = {
     "generations.generation approve_selected": (prompted(**HELD), {}, APPROVED),
     "generations.generation reject_selected": (prompted(**HELD), {"reason": "No."}, REJECTED),
     "generations.generation hold_selected": (prompted(status=Status.QUEUED, chat_id=5), {}, HELD_BACK),
+    "generations.generation first_selected": (prompted(), {}, FIRST),
+    "generations.generation in_turn_selected": (prompted(priority=10), {}, IN_TURN),
+    "generations.generation bad_selected": (prompted(**TOLD), {}, BAD),
+    "generations.generation not_bad_selected": (prompted(**TOLD, marked_bad=True), {}, NOT_BAD),
+    "generations.generation delete_files_selected": (prompted(**TOLD, file="a.mp4"), {}, NO_FILES),
+    "generations_generation_lever first": (prompted(), {}, FIRST),
+    "generations_generation_lever in-turn": (prompted(priority=10), {}, IN_TURN),
+    "generations_generation_lever bad": (prompted(**TOLD), {}, BAD),
+    "generations_generation_lever not-bad": (prompted(**TOLD, marked_bad=True), {}, NOT_BAD),
+    "generations_generation_lever delete-files": (prompted(**TOLD, file="a.mp4"), {}, NO_FILES),
+    "generations.generation export_csv_selected": (prompted(), {}, EXPORTED),
+    "generations.generation export_json_selected": (prompted(), {}, EXPORTED),
+    "generations_generation_export": (prompted(), {}, EXPORTED),
+    "generations_policy_import": (
+        lambda person: Policy.current(),
+        {"text": '{"daily_limit": 7}', "apply": "Apply"},
+        ("changed", {"daily_limit": 50}, {"daily_limit": 7}),
+    ),
     "generations.generation cancel_selected": (prompted(status=Status.QUEUED), {}, CANCELLED),
     "generations.generation rerun_same_selected": (prompted(), {}, RERUN),
     "generations.generation rerun_new_selected": (prompted(), {}, ("re-run", {"seed": 7}, {"made": "#"})),
@@ -186,6 +210,8 @@ CASES: dict[str, Case] = {
 NOTHING_TO_CHANGE = {
     "telegram_bot.accessrequest change",
     "generations_dashboard",
+    "generations_policy_versions",
+    "generations_policy_export",
     "generations_rule_trial",
     "generations_generation_review",
     # Who looks at an item: nothing that a person would notice.
@@ -236,7 +262,8 @@ def test_what_is_done_on_a_page_is_in_the_log(
     made = entry.after.get("made")
     assert after.items() <= (entry.after | ({"made": "#"} if made else {})).items()
     assert made is None or made == f"#{Generation.objects.first().pk}"
-    if action not in ("added", "erased"):
+    # Prompts that are taken away are told as the operator's.
+    if action not in ("added", "erased", "exported"):
         assert (entry.object_type, entry.object_id) == (row._meta.label_lower, str(row.pk))
     assert "password" not in entry.after
     assert page.get("/admin/generations/auditentry/").status_code == 200
@@ -249,8 +276,9 @@ def address(name: str, row: Any) -> str:
         start = f"/admin/{label.replace('.', '/')}/"
         return start if "_selected" in what else f"{start}{'' if what == 'add' else f'{row.pk}/'}{what}/"
     app, model, lever = label.split("_", 2)
-    if lever == "review_decide":
-        return f"/admin/{app}/{model}/review/decide/"
+    doors = {"review_decide": "review/decide", "export": "export/csv", "import": "import"}
+    if lever in doors:
+        return f"/admin/{app}/{model}/{doors[lever]}/"
     end = {"lever": f"do/{what}", "password_change": "password"}.get(lever, lever)
     return f"/admin/{app}/{model}/{row.pk}/{end}/"
 

@@ -247,7 +247,7 @@ def test_a_rerun_while_the_model_cannot_be_read_says_why(
 
 
 def test_a_video_of_unknown_fate_can_be_sent_again(prompt: Make, pull: Pull) -> None:
-    lost = prompt(status=Status.SUCCEEDED, delivery=Delivery.UNKNOWN, finished_at=timezone.now())
+    lost = prompt(status=Status.SUCCEEDED, delivery=Delivery.UNKNOWN, file="a.mp4", finished_at=timezone.now())
     pull(lost, "resend")
     lost.refresh_from_db()
     assert lost.delivery == Delivery.WAITING

@@ -147,7 +147,7 @@ def test_chosen_prompts_are_approved_together(prompt: Make, page: Client) -> Non
     rows = [prompt(status=Status.PENDING_REVIEW), prompt(status=Status.PENDING_REVIEW), prompt(status=Status.FAILED)]
     text = act(page, "approve_selected", rows)
     assert "Approved: 2." in text
-    assert "their state does not allow it: 1." in text
+    assert f"Skipped: #{rows[2].pk}: waits for no review (failed)." in text
     assert Generation.objects.filter(status=Status.QUEUED).count() == 2
 
 
@@ -163,7 +163,7 @@ def test_chosen_prompts_are_refused_with_one_reason(prompt: Make, page: Client) 
 
 def test_chosen_prompts_are_cancelled_sent_again_and_rerun(prompt: Make, page: Client) -> None:
     waiting = prompt()
-    lost = prompt(status=Status.SUCCEEDED, delivery=Delivery.UNKNOWN)
+    lost = prompt(status=Status.SUCCEEDED, delivery=Delivery.UNKNOWN, file="a.mp4")
     act(page, "cancel_selected", [waiting, lost])
     act(page, "resend_selected", [waiting, lost])
     text = act(page, "rerun_same_selected", [waiting, lost])

@@ -60,6 +60,13 @@ ACTIONS = {
         "rerun_same_selected": roles.RERUN,
         "rerun_new_selected": roles.RERUN,
         "resend_selected": roles.RESEND,
+        "first_selected": roles.PRIORITISE,
+        "in_turn_selected": roles.PRIORITISE,
+        "bad_selected": roles.REVIEW,
+        "not_bad_selected": roles.REVIEW,
+        "delete_files_selected": roles.DELETE,
+        "export_csv_selected": roles.EXPORT,
+        "export_json_selected": roles.EXPORT,
     },
     "generations.requester": {
         "let_in_selected": roles.ADMIT,
@@ -77,6 +84,10 @@ ACTIONS = {
 INBOX = {
     "generations_generation_review": ("GET", "review/", roles.REVIEW),
     "generations_generation_review_claim": ("POST", "review/claim/", roles.REVIEW),
+    "generations_generation_export": ("GET", "export/csv/", roles.EXPORT),
+    "generations_policy_versions": ("GET", "versions/", "generations.view_policy"),
+    "generations_policy_export": ("GET", "export/", "generations.view_policy"),
+    "generations_policy_import": ("GET", "import/", "generations.change_policy"),
     "generations_generation_review_decide": ("POST", "review/decide/", roles.REVIEW),
 }
 # Further pages to look at, for whoever may look at the rows.
