@@ -25,7 +25,6 @@ Action = Literal[
     "marked bad",
     "files deleted",
     "exported",
-    "imported",
     "cancelled",
     "re-run",
     "sent again",
@@ -43,7 +42,7 @@ Action = Literal[
 ERASED = "(erased)"
 # Of rows that hold what people wrote, only these are copied.
 COPIED: dict[type[Model], frozenset[str]] = {
-    Generation: frozenset({"status", "delivery", "hold_delivery"}),
+    Generation: frozenset({"status", "delivery"}),
     Requester: frozenset({"notes", "review"}),
 }
 NEVER_COPIED = frozenset({"password", "last_login"})

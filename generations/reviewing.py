@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Literal
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_noop
 
 from generations.models import Delivery, Generation, Group, Policy, Requester, Status
 
 Review = Policy.Review
+# What refusals mostly say, offered wherever one is decided. Stored in English, translated when the person is told.
+REASONS = (
+    gettext_noop("It breaks the rules of this bot."),
+    gettext_noop("No real people, please."),
+    gettext_noop("It cannot be made well. Please ask in other words."),
+)
 # One that an operator has a word to say about.
 Waiting = Generation
 
 
-def mode_for(requester: Requester, group: Group | None, policy: Policy, *, held: bool = False) -> Policy.Review:
-    """group: where the prompt comes from, None in private. held: by a rule, whoever asks."""
-    if held:
-        return Review.BEFORE_GENERATION
+def mode_for(requester: Requester, group: Group | None, policy: Policy) -> Policy.Review:
+    """group: where the prompt comes from, None in private."""
     return Review(requester.review or (group.review if group is not None else "") or policy.review)
 
 

@@ -1,8 +1,9 @@
 """The block list: words and patterns of operators, looked for in every prompt before it is accepted.
 
-RE2 takes time in proportion to the text, whatever pattern somebody wrote: (a+)+$ included. What it cannot do for that
-(look-ahead, back-references) is refused on the form. Text is compared without capitals, accents, compatibility forms
-and invisible characters; letters of another alphabet that look alike, and digits for letters, are not seen through.
+RE2 takes time in proportion to the text and to the size of the compiled pattern, whatever somebody wrote: (a+)+$
+included. Both are bounded. What it cannot do for that (look-ahead, back-references) is refused on the form. Texts and
+patterns are compared without capitals, accents, compatibility forms and invisible characters; letters of another
+alphabet that look alike, and digits for letters, are not seen through.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import time
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +22,14 @@ from generations.models import Generation, Rule
 
 # Each is looked for in every prompt.
 MOST_RULES = 200
-# What a compiled pattern may take.
+# Memory of a compiled pattern.
 MOST_BYTES = 8 * 1024 * 1024
+# Instructions of a compiled pattern: each may be tried at each character of a prompt.
+MOST_INSTRUCTIONS = 5000
+# One character that stands for more letters than this is left as it is: there are some that stand for eighteen.
+LONGEST_FORM = 4
+# Scripts that are written without spaces, or with endings at the word: a word is found inside others.
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 # What a trial looks at, unless it is asked for more; and the most that it does.
 TRIED, MOST_TRIED = 2_000, 20_000
 TRIAL_SECONDS = 5.0
@@ -71,13 +79,12 @@ def finder(kind: str, pattern: str) -> Any:
     """Compiled, once per process and pattern. Raises BadPattern."""
     if kind == Rule.Kind.WORDS:
         words = [" ".join(normalised(line).split()) for line in pattern.splitlines()]
-        known = [re2.escape(word).replace(r"\ ", r"\s+").replace(" ", r"\s+") for word in words if word]
-        if not known:
+        expression = _whole_words(word for word in words if word)
+        if not expression:
             raise BadPattern("There are no words.")
-        # \b knows the letters of English only.
-        expression = rf"(?:^|[^\pL\pN_])(?:{'|'.join(known)})(?:$|[^\pL\pN_])"
     else:
-        expression = pattern.strip()
+        # Its own signs are ASCII; the rest is letters, to be compared as those of the text are.
+        expression = "".join(char if char.isascii() else normalised(char) for char in pattern.strip())
         if not expression:
             raise BadPattern("There is no pattern.")
     options = re2.Options()
@@ -90,16 +97,42 @@ def finder(kind: str, pattern: str) -> Any:
     except re2.error as error:
         said = error.args[0]
         raise BadPattern(f"RE2 cannot read it: {said.decode() if isinstance(said, bytes) else said}.") from error
+    if found.programsize > MOST_INSTRUCTIONS:
+        raise BadPattern(f"It is too large: {found.programsize} steps, of at most {MOST_INSTRUCTIONS}. Repeat less.")
     if kind == Rule.Kind.PATTERN and found.search(""):
         raise BadPattern("It matches every prompt, the empty one too.")
     return found
 
 
+def _whole_words(words: Iterable[str]) -> str:
+    """An expression for normalised words with what may stand beside them; "" for none.
+
+    One pair of edges for all words that take it: a class of all letters is a thousand instructions.
+    """
+    sides: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for word in words:
+        escaped = r"\s+".join(re2.escape(part) for part in word.split())
+        sides[_edge(word[0], "^"), _edge(word[-1], "$")].append(escaped)
+    return "|".join(f"{before}(?:{'|'.join(group)}){after}" for (before, after), group in sides.items())
+
+
+def _edge(char: str, end: str) -> str:
+    r"""What must stand beside a word that begins or ends with this. \b knows the letters of English only."""
+    is_letter = unicodedata.category(char)[0] in "LN"
+    is_free = not is_letter or unicodedata.name(char, "").startswith(UNSPACED)
+    return "" if is_free else rf"(?:{end}|[^\pL\pM\pN])"
+
+
 def normalised(text: str) -> str:
     """As rules see a text: no capitals, accents, compatibility forms or invisible characters."""
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    apart = unicodedata.normalize("NFD", "".join(map(_plain, text)).casefold())
     kept = "".join(character for character in apart if unicodedata.category(character) not in ("Mn", "Me", "Cf"))
     return unicodedata.normalize("NFC", kept)
+
+
+def _plain(character: str) -> str:
+    form = unicodedata.normalize("NFKD", character)
+    return form if len(form) <= LONGEST_FORM else character
 
 
 def try_out(kind: str, pattern: str, most: int = TRIED) -> Trial:

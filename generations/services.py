@@ -225,10 +225,10 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
                     continue
                 group = found.get(request.place.chat_id) if request.place else None
                 held = any(rule.action == Rule.Action.HOLD for rule in met)
-                mode = reviewing.mode_for(requester, group, policy, held=held)
+                mode = reviewing.mode_for(requester, group, policy)
                 own = {"parent_id": parent, "translated_prompt": request.translation, **_flags(met)}
                 rows = [
-                    _new(requester, key, mode=mode, place=place, **own, **vars(spec), **vars(order.styling))
+                    _new(requester, key, mode=mode, held=held, place=place, **own, **vars(spec), **vars(order.styling))
                     for spec, key, place in _each(request, order.specs)
                 ]
                 accepted, refusal = _fitting(rows, counts)
@@ -438,8 +438,9 @@ def rerun(
         # An operator wants it made, but nobody has seen it.
         group = None if place is None else Group.objects.filter(chat_id=place.chat_id).first()
         mode = reviewing.mode_for(generation.requester, group, Policy.current())
-        seen = reviewing.Review.AUTO if mode == reviewing.Review.BEFORE_GENERATION else mode
-        row = _new(generation.requester, key, mode=seen, place=place, **facts)
+        if mode == reviewing.Review.BEFORE_GENERATION:
+            mode = reviewing.Review.AUTO
+        row = _new(generation.requester, key, mode=mode, place=place, **facts)
         _create([row], actor=str(by))
         old = {**vars(generation.asked()), "prompt": generation.prompt}
         after = {**vars(spec), "made": f"#{row.pk}"}
@@ -629,10 +630,16 @@ def random_seed() -> int:
 
 
 def _new(
-    requester: Requester, request_key: str, *, mode: reviewing.Review, place: Place | None, **values: Any
+    requester: Requester,
+    request_key: str,
+    *,
+    mode: reviewing.Review,
+    held: bool = False,
+    place: Place | None,
+    **values: Any,
 ) -> Generation:
-    """A row that is not stored yet."""
-    held = mode == reviewing.Review.BEFORE_GENERATION
+    """A row that is not stored yet. held: a rule has the prompt looked at, whatever the mode says of it."""
+    held = held or mode == reviewing.Review.BEFORE_GENERATION
     return Generation(
         requester=requester,
         request_key=request_key,

@@ -6,8 +6,6 @@ a ban or a cancelled prompt takes the buttons away as well, and a bot that was o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from django.db import transaction
 
 from generations import operating, reviewing, services
@@ -26,14 +24,13 @@ PREFIX = "review:"
 
 def look() -> None:
     """Tell of what waits now, and close what does not wait any more."""
-    open_ones = set(_open())
+    open_ones = set(bulletins.with_buttons(PREFIX))
     waiting = {_topic(row): row for row in reviewing.waiting()[: 2 * SHOWN]}
     over = [topic for topic in open_ones if topic not in waiting and not _still_waits(topic)]
     for topic in over:
         _close(topic)
     room = SHOWN - len(open_ones) + len(over)
     untold = [row for topic, row in waiting.items() if topic not in open_ones]
-    # Told before and closed is impossible for one that waits, so each of these is new.
     for row in untold[: max(room, 0)]:
         _tell(row)
 
@@ -44,9 +41,9 @@ def approve(press: Press) -> Pressed:
 
 def reject(press: Press) -> Pressed:
     number = press.number(1)
-    if number is None or number >= len(texts.REASONS):
+    if number is None or number >= len(reviewing.REASONS):
         raise services.Gone
-    return _decided(press, texts.REASONS[number])
+    return _decided(press, reviewing.REASONS[number])
 
 
 def _decided(press: Press, reason: str | None) -> Pressed:
@@ -57,7 +54,7 @@ def _decided(press: Press, reason: str | None) -> Pressed:
     row = reviewing.find(pk)
     if row is None:
         raise services.Gone
-    topics = [topic for topic in _open() if topic.endswith(f":{row.pk}")]
+    topics = [topic for topic in bulletins.with_buttons(PREFIX) if topic.endswith(f":{row.pk}")]
     for topic in topics:
         bulletins.seen(topic, press.chat_id, press.message_id)
     with transaction.atomic():
@@ -69,11 +66,6 @@ def _decided(press: Press, reason: str | None) -> Pressed:
             _close(topic)
     row.refresh_from_db()
     return Pressed(texts.review_outcome(*reviewing.outcome(row)), alert=not first)
-
-
-def _open() -> Iterator[str]:
-    """Topics of those that still have buttons."""
-    return iter(bulletins.with_buttons(PREFIX))
 
 
 def _topic(row: reviewing.Waiting) -> str:
@@ -90,7 +82,10 @@ def _tell(row: reviewing.Waiting) -> None:
     for chat_id, language in languages.of_chats(operator_chats(REVIEW)).items():
         with languages.speaking(language):
             words = _words(row)
-            bulletins.tell(topic, chat_id, words, _keyboard(row.pk), about=row.requester.user_id)
+            keyboard = _keyboard(row.pk)
+            if not bulletins.tell(topic, chat_id, words, keyboard, about=row.requester.user_id):
+                # Approved, and held once more before it was sent.
+                bulletins.retell(topic, words, keyboard, chat_id=chat_id)
 
 
 def _close(topic: str) -> None:
@@ -112,6 +107,7 @@ def _words(row: reviewing.Waiting, video: bool | None = None) -> str:
 
 
 def _keyboard(pk: int) -> Keyboard:
+    # One for each of reviewing.REASONS.
     labels = (texts.button_against_rules(), texts.button_real_people(), texts.button_other_words())
     refusals = [[Button(label, callback("review_no", pk, number))] for number, label in enumerate(labels)]
     return [[Button(texts.button_approve(), callback("review_yes", pk))], *refusals]

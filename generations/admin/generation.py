@@ -8,6 +8,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Q, QuerySet
@@ -235,7 +237,12 @@ class GenerationAdmin(Audited, LongList, facts.GenerationFacts, GenerationAction
             raise PermissionDenied
         if kind not in exporting.FORMATS:
             raise Http404
-        return exporting.download(request, self.get_changelist_instance(request).get_queryset(request), kind)
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request)
+        except IncorrectLookupParameters:
+            # As Django's list does: it says what is wrong there.
+            return HttpResponseRedirect(f"{reverse('admin:generations_generation_changelist')}?{ERROR_FLAG}=1")
+        return exporting.download(request, rows, kind)
 
     # --- how the levers work
 

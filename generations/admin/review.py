@@ -11,7 +11,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -28,11 +28,6 @@ from t2vsite.media import media_link
 
 # Cards on a page. Whoever has decided them gets the next.
 CARDS = 25
-REASONS = (
-    "It breaks the rules of this bot.",
-    "No real people, please.",
-    "It cannot be made well. Please ask in other words.",
-)
 
 
 class DecisionForm(forms.Form):
@@ -60,7 +55,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
     rows = list(reviewing.waiting()[: 2 * CARDS])
     held_by = claims.holders(rows)
     own = operator.get_username()
-    # Two operators who open it together begin at different ends of what nobody has yet.
+    # What somebody else looks at comes last.
     rows.sort(key=lambda row: held_by.get(row.pk, own) != own)
     rows = rows[:CARDS]
     records = _records(rows)
@@ -81,7 +76,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
         "title": "Review",
         "opts": Generation._meta,
         "cards": cards,
-        "reasons": REASONS,
+        "reasons": reviewing.REASONS,
         "can_ban": request.user.has_perm(BAN),
     }
     return TemplateResponse(request, "generations/admin/review.html", context)
@@ -169,13 +164,10 @@ def _waited(row: Generation) -> float | None:
 def _records(rows: list[Generation]) -> dict[int, str]:
     """What is known of each person: videos made, prompts refused. One query for the page."""
     people = {row.requester_id for row in rows}
-    counted = Generation.objects.filter(requester__in=people).filter(
-        Q(status=Status.SUCCEEDED) | Q(status=Status.REJECTED)
-    )
+    ended = Generation.objects.filter(requester__in=people, status__in=[Status.SUCCEEDED, Status.REJECTED])
+    counted = ended.order_by().values("requester", "status").annotate(number=Count("pk"))
     numbers: dict[int, Counter[str]] = defaultdict(Counter)
-    for person, status, number in (
-        counted.order_by().values("requester", "status").annotate(n=Count("pk")).values_list("requester", "status", "n")
-    ):
+    for person, status, number in counted.values_list("requester", "status", "number"):
         numbers[person][status] = number
     return {
         person: f"{numbers[person][Status.SUCCEEDED]} made, {numbers[person][Status.REJECTED]} rejected"

@@ -48,8 +48,9 @@ def host_of(owner: str) -> str:
     return owner.rsplit(".", 2)[0]
 
 
-# Read by the UPDATE itself: an operator may have held it a moment ago.
-_SENT_OR_HELD = Case(When(hold_delivery=True, then=Value(Delivery.HELD)), default=Value(Delivery.WAITING))
+def _sent_or_held(only: Q) -> Case:
+    """Read by the UPDATE itself: an operator may have held it a moment ago."""
+    return Case(When(only & Q(hold_delivery=True), then=Value(Delivery.HELD)), default=Value(Delivery.WAITING))
 
 
 class GenerationQuerySet(models.QuerySet["Generation"]):
@@ -603,7 +604,8 @@ class Generation(models.Model):
 
     def resend(self, *, actor: str) -> bool:
         """A person asks to send once more what is unknown or undeliverable. A video that nobody has seen is held."""
-        again = {"delivery": _SENT_OR_HELD, "deliver_after": None, "delivery_attempts": 0}
+        delivery = _sent_or_held(Q(status=Status.SUCCEEDED))
+        again = {"delivery": delivery, "deliver_after": None, "delivery_attempts": 0}
         # Of a video whose files were deleted there is nothing to send.
         gone = Q(status=Status.SUCCEEDED, file="")
         unsure = Q(delivery__in=[Delivery.UNKNOWN, Delivery.UNDELIVERABLE]) & ~gone
@@ -635,7 +637,7 @@ class Generation(models.Model):
     def _finish(self, to: Status, only: Q | None = None, **changes: Any) -> bool:
         told: dict[str, Any] = {"delivery": Delivery.WAITING} if self.chat_id is not None else {}
         if told and to == Status.SUCCEEDED:
-            told = {"delivery": _SENT_OR_HELD}
+            told = {"delivery": _sent_or_held(Q())}
         return self._move(
             to,
             only,

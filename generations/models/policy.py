@@ -172,7 +172,7 @@ class Policy(models.Model):
         return {
             field.name: getattr(self, field.attname)
             for field in self._meta.concrete_fields
-            if field.editable and not field.primary_key and field.name != "updated_at"
+            if field.editable and not field.primary_key
         }
 
 

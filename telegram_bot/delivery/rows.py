@@ -46,7 +46,7 @@ def before_announcing(pk: int) -> str:
     row = Generation.objects.filter(pk=pk).select_related("requester").first()
     if row is None:
         return ""
-    if row.status_message_id is not None or row.is_finished:
+    if row.status_message_id is not None or (row.is_finished and row.delivery != Delivery.HELD):
         # Nothing will be announced any more, so the result has nothing to wait for.
         Generation.objects.filter(pk=pk, delivery_attempts=0).update(deliver_after=None)
         return ""

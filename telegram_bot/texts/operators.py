@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 
 from generations.overview import Overview, Worker
 from telegram_bot.texts.person import day
@@ -45,14 +45,6 @@ def button_approve() -> str:
 
 def button_deny() -> str:
     return _("Deny")
-
-
-# Behind the three buttons, in their order. Stored in English, and translated when the person is told.
-REASONS = (
-    gettext_noop("It breaks the rules of this bot."),
-    gettext_noop("No real people, please."),
-    gettext_noop("It cannot be made well. Please ask in other words."),
-)
 
 
 def review_wanted(number: int, prompt: str, name: str, *, video: bool) -> str:

@@ -137,7 +137,7 @@ def failed(reason: str) -> str:
 
 
 def rejected(reason: str) -> str:
-    """reason: an operator's own words, or one of those in operators.REASONS."""
+    """reason: an operator's own words, or one of reviewing.REASONS."""
     words = _("An operator declined this prompt.")
     return f"{words} {_(reason)}" if reason else words
 

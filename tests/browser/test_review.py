@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_a_reason_can_be_left_and_letters_in_it_are_letters(open_admin: Open) ->
     assert row.status == Status.PENDING_REVIEW
 
 
-def test_two_operators_do_not_decide_the_same_item(open_admin: Open, chromium: Browser, live_server: object) -> None:
+def test_two_operators_do_not_decide_the_same_item(open_admin: Open, chromium: Browser, live_server: Any) -> None:
     first, second = waiting(0), waiting(1)
     olga = open_admin(INBOX)
     expect(olga.locator(".card.is-current")).to_have_attribute("data-pk", str(first.pk))
@@ -104,7 +105,7 @@ def test_two_operators_do_not_decide_the_same_item(open_admin: Open, chromium: B
     client = Client()
     client.force_login(User.objects.create_superuser("paul"))
     context = chromium.new_context()
-    url = str(getattr(live_server, "url"))  # noqa: B009
+    url = live_server.url
     context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": url}])
     paul = context.new_page()
     paul.goto(url + INBOX)

@@ -110,6 +110,13 @@ def test_a_held_video_is_sent_or_refused_and_only_once(make_row: MakeRow) -> Non
     assert other.finished_at is None, "when it was made is not when it was refused"
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.REJECTED])
+def test_what_has_no_video_to_show_is_sent_again_without_being_held(status: Status, make_row: MakeRow) -> None:
+    row = make_row(status=status, delivery=Delivery.UNDELIVERABLE, chat_id=5, hold_delivery=True)
+    assert row.resend(actor="ann")
+    assert row.delivery == Delivery.WAITING
+
+
 def test_a_failure_is_told_at_once_although_a_video_would_be_held(make_row: MakeRow) -> None:
     row = make_row(status=Status.RUNNING, owner=ME, chat_id=5, hold_delivery=True)
     assert row.fail(ME, public_reason="Sorry.", traceback="")

@@ -218,6 +218,19 @@ async def test_what_its_person_cancels_needs_no_decision_any_more(house: House) 
     assert labels(last(house, OLGA)) == []
 
 
+async def test_what_is_held_once_more_before_it_was_sent_is_asked_again(house: House, render: Finish) -> None:
+    await operators(house, OLGA)
+    row = await held_video(house, render)
+    await look(house)
+    await press(house, last(house, OLGA), "Approve", chat_id=OLGA, user_id=OLGA)
+    await look(house)
+    assert labels(last(house, OLGA)) == []
+    assert await operate(operating.hold, row, by=await somebody())
+    await look(house)
+    assert labels(last(house, OLGA))[0] == ["Approve"]
+    assert len(house.telegram.bot_messages(OLGA)) == 1
+
+
 async def test_whoever_may_not_review_is_not_asked_and_decides_nothing(house: House) -> None:
     await operators(house, OLGA)
     await operators(house, PAUL, permission="generations.view_generation")

@@ -59,8 +59,8 @@ def test_an_older_version_is_looked_at_and_then_restored(page: Client) -> None:
     with pytest.raises(limits.LimitReached) as refusal:
         services.submit(Person(4711), "a red circle", request_key="b")
     assert (refusal.value.rule, refusal.value.limit) == ("daily", 1), "it binds the next message"
-    assert AuditEntry.objects.first().after == {"daily_limit": 1}  # type: ignore[union-attr]
-    assert PolicyVersion.objects.first().values["daily_limit"] == 1  # type: ignore[union-attr]
+    assert AuditEntry.objects.first().after == {"daily_limit": 1}
+    assert PolicyVersion.objects.first().values["daily_limit"] == 1
 
 
 def test_what_is_exported_can_be_imported_and_changes_nothing(page: Client) -> None:
