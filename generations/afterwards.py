@@ -142,7 +142,7 @@ def _like(generation: Generation, request: services.Request) -> services.Request
     changes: dict[str, Any] = {name: value for name, value in vars(spec).items() if name not in own}
     preset: str | None = spec.preset
     try:
-        services.chosen_preset(preset, Policy.current(), card)
+        services.chosen_preset(preset, generation.requester.entitlement(Policy.current()), card)
         usual = card.spec(spec.prompt, seed=0, preset=preset).steps
     except InvalidSpec:
         preset, usual = None, spec.steps

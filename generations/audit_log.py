@@ -8,9 +8,9 @@ from contextvars import ContextVar
 from typing import Any, Literal
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Model, Q, QuerySet
+from django.db.models import ForeignKey, Model, Q, QuerySet
 
-from generations.models import AuditEntry, Generation, Requester
+from generations.models import OWN_LIMITS, AuditEntry, Generation, Requester
 
 Via = AuditEntry.Via
 Action = Literal[
@@ -30,6 +30,7 @@ Action = Literal[
     "sent again",
     "banned",
     "unbanned",
+    "granted",
     "access given",
     "access denied",
     "access withdrawn",
@@ -43,7 +44,7 @@ ERASED = "(erased)"
 # Of rows that hold what people wrote, only these are copied.
 COPIED: dict[type[Model], frozenset[str]] = {
     Generation: frozenset({"status", "delivery"}),
-    Requester: frozenset({"notes", "review"}),
+    Requester: frozenset({"notes", "review", "tier", *OWN_LIMITS}),
 }
 NEVER_COPIED = frozenset({"password", "last_login"})
 
@@ -96,7 +97,7 @@ def snapshot(row: Model) -> dict[str, Any]:
     for field in row._meta.concrete_fields:
         wanted = field.editable and not field.primary_key if only is None else field.name in only
         if wanted and field.name not in NEVER_COPIED:
-            value = getattr(row, field.attname)
+            value = getattr(row, field.name if isinstance(field, ForeignKey) else field.attname)
             plain = value is None or isinstance(value, bool | int | float | str | list | dict)
             values[field.name] = value if plain else str(value)
     for many in row._meta.many_to_many:

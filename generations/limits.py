@@ -1,4 +1,4 @@
-"""Who may submit how much. Every number is the operator's, from Policy; 0 means no limit.
+"""Who may submit how much. Every number is the operator's; 0 means no limit. A person's own win, see Entitlement.
 
 Counts are read and checked inside the transaction that creates the rows, with the requesters' rows locked, so that
 twenty messages at once cannot pass a limit of five.
@@ -17,13 +17,14 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from generations.models import COUNTED, UNFINISHED, AskedPrompt, Generation, Group, Policy, Requester
+from generations.models import COUNTED, UNFINISHED, AskedPrompt, Entitlement, Generation, Group, Policy, Requester
 
 # A video with its poster is far smaller, and the database, the queue and the logs often share the disk.
 LEAST_FREE = 50 * 1024 * 1024
 # Prompts of one person that wait for a word at one time, and how old they may be to count.
 MOST_ASKED = 5
 ASKED_RECENTLY = timedelta(hours=1)
+HOUR = timedelta(hours=1)
 
 
 # Who of these people, by number, is an operator: they are let in always. Other apps know that: each adds a function
@@ -44,7 +45,7 @@ class LimitReached(Exception):
 
 @dataclass(frozen=True)
 class Usage:
-    """What is left today. limit is 0 when there is none."""
+    """What is left. limit is 0 when there is none."""
 
     used: int
     limit: int
@@ -89,9 +90,12 @@ class Counts:
         # Status and time of each person's own prompts, no more of them than the rules allow. One plain query: under a
         # flood, this is what the bot does most.
         self._own: dict[int, list[tuple[str, datetime]]] = defaultdict(list)
+        self._entitled = {requester.pk: requester.entitlement(policy) for requester in requesters}
         wanted = Q(status__in=UNFINISHED)
-        if policy.daily_limit:
-            wanted |= Q(status__in=COUNTED, created_at__gte=day()[0])
+        since = [day()[0] for entitled in self._entitled.values() if entitled.daily_limit][:1]
+        since += [timezone.now() - HOUR for entitled in self._entitled.values() if entitled.hourly_limit][:1]
+        if since:
+            wanted |= Q(status__in=COUNTED, created_at__gte=min(since))
         own = Generation.objects.filter(wanted, requester__in=requesters, created_by=None)
         for requester_id, status, created_at in own.values_list("requester_id", "status", "created_at"):
             self._own[requester_id].append((status, created_at))
@@ -112,8 +116,10 @@ class Counts:
         if group is not None:
             group_takes_prompts(group, self.policy)
             videos_per_day_of_group(self._made_in[chat_id], group, self.policy)
-        videos_per_day(own, self.policy)
-        waiting_at_once(own, self.policy)
+        entitled = self._entitled[requester.pk]
+        videos_per_day(own, requester, entitled)
+        videos_per_hour(own, entitled)
+        waiting_at_once(own, entitled)
         whole_queue(self._unfinished, self.policy)
         room_for_videos()
 
@@ -174,17 +180,27 @@ def asked_at_once(requester: Requester) -> None:
         raise LimitReached("asked", limit=MOST_ASKED)
 
 
-def videos_per_day(own: list[tuple[str, datetime]], policy: Policy) -> None:
+def videos_per_day(own: list[tuple[str, datetime]], requester: Requester, entitled: Entitlement) -> None:
     """So many videos between one midnight and the next; failed, cancelled and refused ones do not count."""
     midnight, tomorrow = day()
-    if policy.daily_limit and sum(created_at >= midnight for _, created_at in own) >= policy.daily_limit:
-        raise LimitReached("daily", limit=policy.daily_limit, retry_at=tomorrow)
+    limit = limit_today(requester, entitled)
+    if limit and sum(created_at >= midnight for _, created_at in own) >= limit:
+        raise LimitReached("daily", limit=limit, retry_at=tomorrow)
 
 
-def waiting_at_once(own: list[tuple[str, datetime]], policy: Policy) -> None:
+def videos_per_hour(own: list[tuple[str, datetime]], entitled: Entitlement) -> None:
+    """The same of any sixty minutes."""
+    limit, ago = entitled.hourly_limit, timezone.now() - HOUR
+    recent = sorted(created_at for _, created_at in own if created_at > ago)
+    if limit and len(recent) >= limit:
+        # When the oldest of those that fill it is an hour old.
+        raise LimitReached("hourly", limit=limit, retry_at=recent[-limit] + HOUR)
+
+
+def waiting_at_once(own: list[tuple[str, datetime]], entitled: Entitlement) -> None:
     """So many unfinished prompts per person."""
-    if policy.waiting_limit and sum(status in UNFINISHED for status, _ in own) >= policy.waiting_limit:
-        raise LimitReached("waiting", limit=policy.waiting_limit)
+    if entitled.waiting_limit and sum(status in UNFINISHED for status, _ in own) >= entitled.waiting_limit:
+        raise LimitReached("waiting", limit=entitled.waiting_limit)
 
 
 def whole_queue(unfinished: int, policy: Policy) -> None:
@@ -236,7 +252,29 @@ def group_usage_today(group: Group, policy: Policy) -> Usage:
     return Usage(used=_made_today([group.chat_id])[group.chat_id], limit=group.limit(policy), resets_at=day()[1])
 
 
+def granted_today(requester: Requester) -> int:
+    """What an operator gave this person for today, besides the daily limit."""
+    return requester.granted if requester.granted_on == timezone.localdate() else 0
+
+
+def limit_today(requester: Requester, entitled: Entitlement) -> int:
+    return entitled.daily_limit + granted_today(requester) if entitled.daily_limit else 0
+
+
 def usage_today(requester: Requester, policy: Policy) -> Usage:
     midnight, tomorrow = day()
-    used = requester.generations.filter(created_by=None, status__in=COUNTED, created_at__gte=midnight).count()
-    return Usage(used=used, limit=policy.daily_limit, resets_at=tomorrow)
+    limit = limit_today(requester, requester.entitlement(policy))
+    return Usage(used=len(_counted_since(requester, midnight)), limit=limit, resets_at=tomorrow)
+
+
+def usage_this_hour(requester: Requester, policy: Policy) -> Usage:
+    """resets_at: when the next one is allowed, of somebody who has none left."""
+    limit, now = requester.entitlement(policy).hourly_limit, timezone.now()
+    recent = _counted_since(requester, now - HOUR) if limit else []
+    full = bool(limit) and len(recent) >= limit
+    return Usage(used=len(recent), limit=limit, resets_at=recent[-limit] + HOUR if full else now)
+
+
+def _counted_since(requester: Requester, since: datetime) -> list[datetime]:
+    counted = requester.generations.filter(created_by=None, status__in=COUNTED, created_at__gte=since)
+    return list(counted.order_by("created_at").values_list("created_at", flat=True))

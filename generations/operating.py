@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import audit_log, deleted_files, tasks
-from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester
+from generations import audit_log, deleted_files, limits, tasks
+from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Tier
 from generations.services import Operator
 
 # Of a prompt that an operator puts before the others.
@@ -51,7 +51,8 @@ def resend(generation: Generation, *, by: Operator | str) -> bool:
 
 def prioritise(generation: Generation, *, by: Operator, first: bool = True) -> bool:
     """Before everybody else's prompts, or back among them. False when it does not wait any more."""
-    moved = functools.partial(generation.prioritise, FIRST if first else 0, actor=str(by))
+    lane = FIRST if first else generation.requester.entitlement(Policy.current()).priority
+    moved = functools.partial(generation.prioritise, lane, actor=str(by))
     return _audited("prioritised", generation, by, ("priority",), moved)
 
 
@@ -96,6 +97,8 @@ def _audited(
 def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
     """Refuse everything more from this person, and stop what waits or runs. Returns how many were stopped."""
     with transaction.atomic():
+        # First the prompts, then the person: a worker that begins one locks them in this order.
+        list(requester.generations.select_for_update().filter(status__in=UNFINISHED).order_by("pk").values("pk"))
         banned = {"banned_at": timezone.now(), "ban_reason": reason, "told_why_at": None}
         new = Requester.objects.filter(pk=requester.pk, banned_at=None).update(**banned)
         unfinished, held = requester.generations.filter(status__in=UNFINISHED), Q(delivery=Delivery.HELD)
@@ -105,6 +108,30 @@ def ban(requester: Requester, *, by: Operator, reason: str = "") -> int:
             after = {"banned": True, "prompts_stopped": stopped}
             audit_log.write("banned", requester, by=by, before={"banned": not new}, after=after, note=reason)
         return stopped
+
+
+def grant(requester: Requester, videos: int, *, by: Operator) -> bool:
+    """So many more for today, besides the daily limit. False when this person has none."""
+    with transaction.atomic():
+        requester = Requester.objects.select_for_update(of=("self",)).select_related("tier").get(pk=requester.pk)
+        if not requester.entitlement(Policy.current()).daily_limit:
+            return False
+        before = limits.granted_today(requester)
+        requester.grant(videos, timezone.localdate())
+        audit_log.write("granted", requester, by=by, before={"more": before}, after={"more": before + videos})
+    return True
+
+
+def give_tier(requester: Requester, tier: Tier | None, *, by: Operator) -> bool:
+    """None takes it away. False when it is so already."""
+    with transaction.atomic():
+        before = Requester.objects.select_for_update(of=("self",)).select_related("tier").get(pk=requester.pk).tier
+        if before == tier:
+            return False
+        Requester.objects.filter(pk=requester.pk).update(tier=tier)
+        names = [str(each) if each is not None else "" for each in (before, tier)]
+        audit_log.write("changed", requester, by=by, before={"tier": names[0]}, after={"tier": names[1]})
+    return True
 
 
 def unban(requester: Requester, *, by: Operator) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from generations import limits
 from generations.models import UNFINISHED, Delivery, Generation, Group, Policy, Requester, Status
@@ -67,9 +67,8 @@ def last_finished(user_id: int, chat_id: int) -> Generation | None:
 class Allowance:
     """Numbers of one person; a limit of 0 is none."""
 
-    used: int
-    daily_limit: int
-    resets_at: datetime
+    today: limits.Usage
+    this_hour: limits.Usage
     unfinished: int
     waiting_limit: int
 
@@ -79,13 +78,18 @@ def allowance(user_id: int) -> Allowance:
 
     Raises LimitReached for a banned person.
     """
-    policy, requester = Policy.current(), Requester.objects.filter(user_id=user_id).first()
+    policy, people = Policy.current(), Requester.objects.select_related("tier")
+    requester = people.filter(user_id=user_id).first()
     if requester is None:
-        return Allowance(0, policy.daily_limit, limits.day()[1], 0, policy.waiting_limit)
+        today = limits.Usage(0, policy.daily_limit, limits.day()[1])
+        return Allowance(today, limits.Usage(0, policy.hourly_limit, timezone.now()), 0, policy.waiting_limit)
     limits.not_banned(requester)
-    usage = limits.usage_today(requester, policy)
-    waiting = requester.generations.filter(created_by=None, status__in=UNFINISHED).count()
-    return Allowance(usage.used, usage.limit, usage.resets_at, waiting, policy.waiting_limit)
+    return Allowance(
+        limits.usage_today(requester, policy),
+        limits.usage_this_hour(requester, policy),
+        requester.generations.filter(created_by=None, status__in=UNFINISHED).count(),
+        requester.entitlement(policy).waiting_limit,
+    )
 
 
 def group_usage(chat_id: int) -> limits.Usage | None:

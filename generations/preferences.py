@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from generations import styles
 from generations.engine.base import EXACT
 from generations.engine.card import ModelCard
-from generations.models import Policy, Requester
+from generations.models import Entitlement, Requester, Style
 
 # Seconds of a clip that a menu offers, where the model can.
 LENGTHS = (1.0, 2.0, 3.0, 4.0)
@@ -41,14 +41,14 @@ class Offer:
     default: Choices
 
 
-def offer(card: ModelCard, policy: Policy) -> Offer:
-    """card: as the policy caps it, see offered_card."""
-    default = Choices(default_preset(card, policy), _shape(card), card.frames / card.fps)
+def offer(card: ModelCard, entitled: Entitlement, offered_styles: Mapping[str, Style]) -> Offer:
+    """card: as it is capped, see offered_card."""
+    default = Choices(default_preset(card, entitled), _shape(card), card.frames / card.fps)
     aspects = card.aspects()
     if default.aspect not in aspects:
         aspects = (default.aspect, *aspects)
-    labels = {name: style.label for name, style in styles.offered().items()}
-    return Offer(offered_presets(card, policy), aspects, lengths(card), labels, default)
+    labels = {name: style.label for name, style in offered_styles.items()}
+    return Offer(offered_presets(card, entitled), aspects, lengths(card), labels, default)
 
 
 def lengths(card: ModelCard) -> tuple[float, ...]:
@@ -58,24 +58,29 @@ def lengths(card: ModelCard) -> tuple[float, ...]:
     return tuple(sorted(whole | {card.frames / card.fps}))
 
 
-def offered_card(card: ModelCard, policy: Policy) -> ModelCard:
-    """The model as people may use it: an operator's own re-runs know no caps."""
-    return card.capped(frames=policy.max_frames, steps=policy.max_steps, pixels=policy.max_pixels)
+def offered_card(card: ModelCard, entitled: Entitlement) -> ModelCard:
+    """The model as somebody may use it: an operator's own re-runs know no caps."""
+    return card.capped(frames=entitled.max_frames, steps=entitled.max_steps, pixels=entitled.max_pixels)
 
 
-def offered_presets(card: ModelCard, policy: Policy) -> tuple[str, ...]:
-    allowed = tuple(name for name in card.presets if name in policy.presets) if policy.presets else card.presets
+def offered_presets(card: ModelCard, entitled: Entitlement) -> tuple[str, ...]:
+    allowed = tuple(name for name in card.presets if name in entitled.presets) if entitled.presets else card.presets
     return allowed or (EXACT,)
 
 
-def default_preset(card: ModelCard, policy: Policy) -> str:
+def default_preset(card: ModelCard, entitled: Entitlement) -> str:
+    offered = offered_presets(card, entitled)
+    if entitled.default_preset in offered:
+        return entitled.default_preset
     # What served a default may be gone since; exact needs nothing but the model.
-    return policy.default_preset if policy.default_preset in card.presets else EXACT
+    return EXACT if EXACT in offered else offered[0]
 
 
-def with_choices() -> QuerySet[Requester]:
-    """Those who chose anything about their videos."""
-    return Requester.objects.exclude(preset="", aspect="", seconds=None, style="")
+def with_their_own() -> QuerySet[Requester]:
+    """Those who chose anything about their videos, or may have other ones than everybody."""
+    usual: dict[str, Any] = {"preset": "", "aspect": "", "seconds": None, "style": "", "tier": None, "presets": []}
+    caps = dict.fromkeys(("max_frames", "max_steps", "max_pixels", "priority"))
+    return Requester.objects.exclude(**usual, **caps).select_related("tier")
 
 
 def choices_of(requester: Requester | None, offered: Offer) -> Choices:

@@ -16,6 +16,7 @@ RERUN, RESEND = "generations.rerun_generation", "generations.resend_generation"
 PRIORITISE, EXPORT = "generations.prioritise_generation", "generations.export_generation"
 DELETE = "generations.delete_generation"
 BAN, ADMIT = "generations.ban_requester", "generations.admit_requester"
+LIMIT = "generations.limit_requester"
 ERASE = "generations.delete_requester"
 # RQ's own pages requeue and delete any job, past every rule of ours.
 USE_RQ = "generations.use_rq"
@@ -28,6 +29,7 @@ VIEWER = frozenset(
         "generations.view_group",
         "generations.view_policy",
         "generations.view_style",
+        "generations.view_tier",
         "telegram_bot.view_accessrequest",
         "telegram_bot.view_alert",
     }
@@ -49,6 +51,7 @@ OPERATOR = MODERATOR | {
     EXPORT,
     DELETE,
     ERASE,
+    LIMIT,
     "generations.change_group",
     "generations.change_policy",
     "generations.add_rule",
@@ -57,6 +60,9 @@ OPERATOR = MODERATOR | {
     "generations.add_style",
     "generations.change_style",
     "generations.delete_style",
+    "generations.add_tier",
+    "generations.change_tier",
+    "generations.delete_tier",
     # A link lets in whoever has it, so to see one is to give it away.
     "telegram_bot.add_invitation",
     "telegram_bot.change_invitation",

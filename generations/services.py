@@ -36,6 +36,7 @@ from generations.models import (
     UNFINISHED,
     AskedPrompt,
     Delivery,
+    Entitlement,
     Generation,
     GenerationEvent,
     Group,
@@ -44,6 +45,7 @@ from generations.models import (
     Rule,
     Status,
     Style,
+    entitlement,
 )
 from generations.served import served_model
 
@@ -226,7 +228,8 @@ def submit_all(requests: Sequence[Request]) -> list[Generation | Refusal | Asked
                 group = found.get(request.place.chat_id) if request.place else None
                 held = any(rule.action == Rule.Action.HOLD for rule in met)
                 mode = reviewing.mode_for(requester, group, policy)
-                own = {"parent_id": parent, "translated_prompt": request.translation, **_flags(met)}
+                lane = requester.entitlement(policy).priority
+                own = {"parent_id": parent, "translated_prompt": request.translation, **_flags(met), "priority": lane}
                 rows = [
                     _new(requester, key, mode=mode, held=held, place=place, **own, **vars(spec), **vars(order.styling))
                     for spec, key, place in _each(request, order.specs)
@@ -328,39 +331,27 @@ def shortfall(generation: Generation) -> Shortfall | None:
 def _orders(requests: Sequence[Request], policy: Policy) -> list[Order | Refusal]:
     """What each request comes to, or what is wrong with it."""
     try:
-        card: ModelCard | EngineError = preferences.offered_card(model_card(), policy)
+        card: ModelCard | EngineError = model_card()
     except EngineError as error:
         card = error
-    chosen = _choices(requests, policy, card)
+    people = {request.person.user_id for request in requests}
+    special = {requester.user_id: requester for requester in preferences.with_their_own().filter(user_id__in=people)}
     # Most prompts name none, and a flood must not ask for each.
     offered = functools.cache(styles.offered)
     orders: list[Order | Refusal] = []
     for request in requests:
-        own = chosen.get(request.person.user_id, preferences.Choices())
         try:
-            orders.append(_order(request, policy, card, own, offered))
+            orders.append(_order(request, policy, card, special.get(request.person.user_id), offered))
         except REFUSALS as refusal:
             orders.append(refusal)
     return orders
-
-
-def _choices(
-    requests: Sequence[Request], policy: Policy, card: ModelCard | EngineError
-) -> dict[int, preferences.Choices]:
-    """The settings of those people who chose any, by user id."""
-    people = {request.person.user_id for request in requests if request.as_typed}
-    found = list(preferences.with_choices().filter(user_id__in=people))
-    if not found or isinstance(card, EngineError):
-        return {}
-    offered = preferences.offer(card, policy)
-    return {requester.user_id: preferences.choices_of(requester, offered) for requester in found}
 
 
 def _order(
     request: Request,
     policy: Policy,
     card: ModelCard | EngineError,
-    chosen: preferences.Choices,
+    requester: Requester | None,
     offered: Callable[[], Mapping[str, Style]],
 ) -> Order:
     """The prompt's own flags win over what comes with it, and that over the person's settings."""
@@ -369,6 +360,10 @@ def _order(
         prompt, typed = flags.parse(prompt)
     if isinstance(card, EngineError):
         raise card
+    entitled = entitlement_of(requester, policy)
+    card, chosen = preferences.offered_card(card, entitled), preferences.Choices()
+    if requester is not None and request.as_typed:
+        chosen = preferences.choices_of(requester, preferences.offer(card, entitled, offered()))
     given = {**request.changes, **flags.values(typed, card)}
     for name in ("seed", "preset"):
         if getattr(request, name) is not None:
@@ -378,7 +373,7 @@ def _order(
         if policy.negative_prompt:
             given.setdefault("negative_prompt", policy.negative_prompt)
     try:
-        given["preset"] = chosen_preset(given.get("preset"), policy, card)
+        given["preset"] = chosen_preset(given.get("preset"), entitled, card)
         first = card.spec(prompt, **{"seed": random_seed(), **given})
     except InvalidSpec as error:
         raise flags.as_typed(error, typed) from error
@@ -437,9 +432,11 @@ def rerun(
         facts = {**vars(spec), **vars(styling), **own}
         # An operator wants it made, but nobody has seen it.
         group = None if place is None else Group.objects.filter(chat_id=place.chat_id).first()
-        mode = reviewing.mode_for(generation.requester, group, Policy.current())
+        policy = Policy.current()
+        mode = reviewing.mode_for(generation.requester, group, policy)
         if mode == reviewing.Review.BEFORE_GENERATION:
             mode = reviewing.Review.AUTO
+        facts["priority"] = generation.requester.entitlement(policy).priority
         row = _new(generation.requester, key, mode=mode, place=place, **facts)
         _create([row], actor=str(by))
         old = {**vars(generation.asked()), "prompt": generation.prompt}
@@ -482,7 +479,9 @@ def remember_all(people: Iterable[Person], policy: Policy) -> dict[int, Requeste
     """
     admitted_at = timezone.now() if policy.access == Policy.Access.OPEN else None
     details = {person.user_id: _details(person) for person in people}
-    locked = Requester.objects.select_for_update().filter(user_id__in=details).order_by("user_id")
+    # Only people: the tiers are joined from outside, and PostgreSQL cannot lock what may not be there.
+    people_only = Requester.objects.select_related("tier").select_for_update(of=("self",))
+    locked = people_only.filter(user_id__in=details).order_by("user_id")
     found = {requester.user_id: requester for requester in locked}
     if len(found) < len(details):
         unknown = sorted(set(details) - set(found))
@@ -512,14 +511,21 @@ def _details(person: Person) -> dict[str, str]:
 
 def settings_of(user_id: int) -> tuple[preferences.Offer, preferences.Choices]:
     """What a person may choose for all prompts, and what is chosen and still possible."""
-    policy = Policy.current()
-    offered = preferences.offer(preferences.offered_card(model_card(), policy), policy)
-    return offered, preferences.choices_of(Requester.objects.filter(user_id=user_id).first(), offered)
+    requester = Requester.objects.select_related("tier").filter(user_id=user_id).first()
+    entitled = entitlement_of(requester, Policy.current())
+    offered = preferences.offer(preferences.offered_card(model_card(), entitled), entitled, styles.offered())
+    return offered, preferences.choices_of(requester, offered)
 
 
-def lengths() -> tuple[float, ...]:
-    """Seconds of a clip that people may choose, the shortest first. Raises EngineError."""
-    return preferences.lengths(preferences.offered_card(model_card(), Policy.current()))
+def entitlement_of(requester: Requester | None, policy: Policy) -> Entitlement:
+    """None: somebody who is not known yet."""
+    return entitlement(policy) if requester is None else requester.entitlement(policy)
+
+
+def lengths(user_id: int) -> tuple[float, ...]:
+    """Seconds of a clip that this person may choose, the shortest first. Raises EngineError."""
+    requester = Requester.objects.select_related("tier").filter(user_id=user_id).first()
+    return preferences.lengths(preferences.offered_card(model_card(), entitlement_of(requester, Policy.current())))
 
 
 def choose(person: Person, setting: str, value: str) -> bool:
@@ -614,14 +620,14 @@ def chat_unreachable(chat_id: int, *, by: str, reason: str, since: datetime) -> 
         return sum(row.abandon(actor=by, reason=reason) for row in rows)
 
 
-def chosen_preset(wanted: str | None, policy: Policy, card: ModelCard) -> str:
-    """The preset of a new prompt: the one asked for, if people may choose it, or the policy's default.
+def chosen_preset(wanted: str | None, entitled: Entitlement, card: ModelCard) -> str:
+    """The preset of a new prompt: the one asked for, if its person may choose it, or the default.
 
     Raises InvalidSpec naming those that may be chosen.
     """
     if wanted is None:
-        return preferences.default_preset(card, policy)
-    card.check_preset(wanted, preferences.offered_presets(card, policy))
+        return preferences.default_preset(card, entitled)
+    card.check_preset(wanted, preferences.offered_presets(card, entitled))
     return wanted
 
 

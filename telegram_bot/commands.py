@@ -50,7 +50,7 @@ def usage(ask: Ask) -> str:
         left = personal.allowance(ask.person.user_id)
     except limits.LimitReached as banned:
         return texts.limit(banned)
-    words = texts.usage(left.used, left.daily_limit, left.resets_at, left.unfinished, left.waiting_limit)
+    words = texts.usage(left.today, left.this_hour, left.unfinished, left.waiting_limit)
     group = personal.group_usage(ask.place.chat_id)
     return words + "\n" + texts.group_usage(group.used, group.limit) if group is not None else words
 

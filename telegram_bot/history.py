@@ -33,7 +33,7 @@ def show(press: Press) -> Pressed:
     if not personal.can_be_sent(row):
         raise services.Gone
     media = Media("video", file_id=row.file_id, name=row.file.name or "")
-    return Pressed(sends=Answer(parcel.caption(row), keyboards.result(row.pk), media))
+    return Pressed(sends=Answer(parcel.caption(row), keyboards.result(row.pk, row.requester.user_id), media))
 
 
 def _page(user_id: int, chat_id: int, page: int) -> tuple[str, Keyboard]:

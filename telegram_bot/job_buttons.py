@@ -50,7 +50,9 @@ def length(press: Press) -> Pressed:
     """What there is to choose from, by the model and the policy of today."""
     row = services.own_generation(press.person, press.number())
     try:
-        others = [seconds for seconds in services.lengths() if round(seconds * row.fps) != row.frames]
+        others = [
+            seconds for seconds in services.lengths(press.person.user_id) if round(seconds * row.fps) != row.frames
+        ]
     except services.REFUSALS as refusal:
         return Pressed(texts.refusal(refusal), alert=True)
     if not others:
@@ -62,7 +64,7 @@ def of_length(press: Press) -> Pressed:
     """The same seed: a longer clip is another one all the same, for the frames are drawn together."""
     try:
         seconds = float(press.arguments[1])
-        on_offer = seconds in services.lengths()
+        on_offer = seconds in services.lengths(press.person.user_id)
     except (IndexError, ValueError, *services.REFUSALS):
         on_offer = False
     return _repeat(press, "same", seconds) if on_offer else Pressed(texts.not_on_offer())
@@ -91,7 +93,7 @@ def delete(press: Press) -> Pressed:
 
 def keep(press: Press) -> Pressed:
     row = services.own_generation(press.person, press.number())
-    return Pressed(keyboard=keyboards.result(row.pk))
+    return Pressed(keyboard=keyboards.result(row.pk, press.person.user_id))
 
 
 def delete_for_good(press: Press) -> Pressed:

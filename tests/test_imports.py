@@ -73,6 +73,7 @@ MAY_IMPORT = {
         "generations.engine.card",
     },
     "generations.operating": {
+        "generations.limits",
         "generations.models",
         "generations.audit_log",
         "generations.deleted_files",

@@ -13,6 +13,7 @@ from generations.admin import (
     queue,
     rules,
     styles,
+    tiers,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "queue",
     "rules",
     "styles",
+    "tiers",
 ]
 
 admin.site.site_title = admin.site.site_header = "Text to video"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Value
@@ -19,6 +20,7 @@ from django.views.decorators.http import require_POST
 
 from generations import access, erasing, limits, operating
 from generations.admin.audited import Audited
+from generations.admin.policy import CAPS
 from generations.admin.shared import (
     BannedFilter,
     ConfirmForm,
@@ -30,8 +32,9 @@ from generations.admin.shared import (
     pill,
     shortened,
 )
-from generations.models import COUNTED, Generation, Policy, Requester
-from generations.roles import ADMIT, BAN, ERASE
+from generations.admin.tiers import COUNTS, RequesterForm
+from generations.models import COUNTED, Generation, Policy, Requester, Tier
+from generations.roles import ADMIT, BAN, ERASE, LIMIT
 
 OPEN = Policy.Access.OPEN
 
@@ -44,30 +47,59 @@ STANDING = (
     "banned_at",
     "ban_reason",
     "usage",
+    "usage_this_hour",
+    "in_force",
     "last_served_at",
     "prompts",
 )
+LIMITS = ("tier", *COUNTS, *CAPS, "presets", "priority")
+
+
+class GrantForm(forms.Form):
+    videos = forms.IntegerField(
+        min_value=1, max_value=1000, label="Videos", help_text="Besides the limit per day, until midnight."
+    )
+
+
+class GiveTierForm(forms.Form):
+    tier = forms.ModelChoiceField(Tier.objects.all(), required=False, empty_label="No tier")
 
 
 @admin.register(Requester)
 class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
-    list_display = ["name", "username", "user_id", "standing", "used_today", "last_served_at", "created_at"]
+    list_display = ["name", "username", "user_id", "standing", "tier", "used_today", "last_served_at", "created_at"]
     list_display_links = None
-    list_filter = [BannedFilter, "created_at"]
+    list_filter = [BannedFilter, "tier", "created_at"]
+    list_select_related = ["tier"]
     search_fields = ["display_name", "username", "user_id__startswith", "notes"]
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
     # All but these two: the rest is the person's own, or changed by levers.
     readonly_fields = [*PERSON, *STANDING]
+    form = RequesterForm
     fieldsets = [
         ("Person", {"fields": PERSON}),
         ("Standing", {"fields": STANDING}),
         (None, {"fields": ["review", "notes"]}),
+        (
+            "Limits",
+            {
+                "fields": LIMITS,
+                "description": "0 for no limit. Empty: what the tier says, or else the policy.",
+            },
+        ),
     ]
     change_list_template = "generations/admin/list.html"
     change_form_template = "generations/admin/requester.html"
-    actions = ["let_in_selected", "put_out_selected", "ban_selected", "unban_selected"]
+    actions = [
+        "let_in_selected",
+        "put_out_selected",
+        "grant_selected",
+        "tier_selected",
+        "ban_selected",
+        "unban_selected",
+    ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -78,10 +110,17 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     def has_admit_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(ADMIT)
 
+    def has_limit_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(LIMIT)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Requester | None = None) -> list[str]:
+        return self.readonly_fields if self.has_limit_permission(request) else [*self.readonly_fields, *LIMITS]
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         context["can_ban"] = self.has_ban_permission(request)
+        context["can_limit"] = self.has_limit_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
     # --- what is shown
@@ -119,9 +158,26 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
 
     @admin.display(description="Videos today")
     def usage(self, row: Requester) -> str:
-        usage = limits.usage_today(row, Policy.current())
+        usage, granted = limits.usage_today(row, Policy.current()), limits.granted_today(row)
         resets = timezone.localtime(usage.resets_at).strftime("%H:%M %Z")
-        return f"{usage.used} of {usage.limit}, counted anew at {resets}" if usage.limit else f"{usage.used}, no limit"
+        if not usage.limit:
+            return f"{usage.used}, no limit"
+        more = f" ({granted} of them granted for today)" if granted else ""
+        return f"{usage.used} of {usage.limit}{more}, {usage.left} left, counted anew at {resets}"
+
+    @admin.display(description="Videos this hour")
+    def usage_this_hour(self, row: Requester) -> str:
+        usage = limits.usage_this_hour(row, Policy.current())
+        return f"{usage.used} of {usage.limit}, {usage.left} left" if usage.limit else "no limit"
+
+    @admin.display(description="All limits in force")
+    def in_force(self, row: Requester) -> str:
+        """What counts for this person, wherever it comes from."""
+        values = vars(row.entitlement(Policy.current()))
+        names = {name: name.replace("_", " ").removesuffix(" limit") for name in (*COUNTS, *CAPS)}
+        said = [f"{names[name]}: {values[name] or 'no limit'}" for name in names]
+        said.append(f"presets: {', '.join(values['presets']) or 'all'}")
+        return "; ".join([*said, f"lane: {values['priority']}"])
 
     @admin.display(description="Prompts")
     def prompts(self, row: Requester) -> str:
@@ -148,12 +204,82 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
             self.log_change(request, person, f"{words}.")
         self.message_user(request, f"{words}: {len(changed)}.", messages.SUCCESS)
 
+    # --- more than others
+
+    def grant_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        requester = self._target(request, pk, LIMIT)
+        form = GrantForm(request.POST or None)
+        if form.is_valid():
+            self._grant(request, [requester], form.cleaned_data["videos"])
+            return HttpResponseRedirect(self._address(requester))
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Grant {requester} more videos for today",
+            form=form,
+            button="Grant",
+            back=self._address(requester),
+        )
+
+    @admin.action(description="Grant more for today…", permissions=["limit"])
+    def grant_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
+        form = GrantForm(request.POST if "videos" in request.POST else None)
+        if form.is_valid():
+            self._grant(request, queryset, form.cleaned_data["videos"])
+            return None
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Grant {queryset.count()} people more videos for today",
+            form=form,
+            button="Grant",
+            back=request.get_full_path(),
+            rows=queryset,
+            action="grant_selected",
+        )
+
+    def _grant(self, request: HttpRequest, people: QuerySet[Requester] | list[Requester], videos: int) -> None:
+        assert request.user.is_authenticated
+        granted = [person for person in people if operating.grant(person, videos, by=request.user)]
+        for person in granted:
+            self.log_change(request, person, f"Granted {videos} more for today.")
+        if granted:
+            self.message_user(request, f"Granted {videos} more for today: {len(granted)}.", messages.SUCCESS)
+        if without := len(people) - len(granted):
+            self.message_user(request, f"Skipped: {without} without a limit per day.", messages.WARNING)
+
+    @admin.action(description="Give a tier…", permissions=["limit"])
+    def tier_selected(self, request: HttpRequest, queryset: QuerySet[Requester]) -> HttpResponse | None:
+        assert request.user.is_authenticated
+        form = GiveTierForm(request.POST if "tier" in request.POST else None)
+        if form.is_valid():
+            tier = form.cleaned_data["tier"]
+            changed = [person for person in queryset if operating.give_tier(person, tier, by=request.user)]
+            for person in changed:
+                self.log_change(request, person, f"Tier: {tier or 'none'}.")
+            self.message_user(request, f"{tier or 'No tier'}: {len(changed)} changed.", messages.SUCCESS)
+            return None
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=f"Give {queryset.count()} people a tier",
+            form=form,
+            button="Give",
+            back=request.get_full_path(),
+            rows=queryset,
+            action="tier_selected",
+        )
+
     # --- ban and unban
 
     def get_urls(self) -> list[URLPattern]:
         page = self.admin_site.admin_view
         return [
             path("<int:pk>/ban/", page(self.ban_view), name="generations_requester_ban"),
+            path("<int:pk>/grant/", page(self.grant_view), name="generations_requester_grant"),
             path("<int:pk>/unban/", page(self.unban_view), name="generations_requester_unban"),
             path("<int:pk>/erase/", page(self.erase_view), name="generations_requester_erase"),
             *super().get_urls(),

@@ -57,8 +57,10 @@ class PolicyForm(PolicyModelForm):
         required=False,
         help_text="Everybody accepts them before the next prompt, and again when they change. Empty: none.",
     )
+    hourly_limit = limit_field("hourly_limit")
     daily_limit = limit_field("daily_limit")
     waiting_limit = limit_field("waiting_limit")
+    running_limit = limit_field("running_limit")
     queue_limit = limit_field("queue_limit")
     group_daily_limit = limit_field("group_daily_limit")
     max_frames = limit_field("max_frames")
@@ -86,8 +88,10 @@ class PolicyForm(PolicyModelForm):
             "default_preset",
             "presets",
             *CAPS,
+            "hourly_limit",
             "daily_limit",
             "waiting_limit",
+            "running_limit",
             "queue_limit",
             "groups_enabled",
             "group_daily_limit",
@@ -218,7 +222,7 @@ class PolicyAdmin(Audited, PolicyModelAdmin):
         ("Review", {"fields": ["review"]}),
         ("Presets", {"fields": ["default_preset", "presets"]}),
         ("What one video may cost", {"fields": CAPS}),
-        ("Limits", {"fields": ["daily_limit", "waiting_limit", "queue_limit"]}),
+        ("Limits", {"fields": ["hourly_limit", "daily_limit", "waiting_limit", "running_limit", "queue_limit"]}),
         ("Groups", {"fields": ["groups_enabled", "group_daily_limit"]}),
         ("Prompts", {"fields": ["language_note", "negative_prompt"]}),
         ("Manners", {"fields": [("quiet_from", "quiet_until"), "reactions"]}),

@@ -21,13 +21,15 @@ from django.utils.text import Truncator
 from generations import services
 from generations.engine.base import EngineError
 from generations.engine.presets import PRESETS
-from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Rule, Style
+from generations.models import AuditEntry, Erasure, Generation, Group, Policy, Requester, Rule, Style, Tier
 
 if TYPE_CHECKING:
     # These classes take a parameter in their stubs only.
     RowPaginator = Paginator[Any]
     MixedModelAdmin = ModelAdmin[Any]
     RequesterModelAdmin = ModelAdmin[Requester]
+    RequesterModelForm = forms.ModelForm[Requester]
+    TierModelAdmin = ModelAdmin[Tier]
     GenerationModelAdmin = ModelAdmin[Generation]
     GroupModelAdmin = ModelAdmin[Group]
     ErasureModelAdmin = ModelAdmin[Erasure]
@@ -42,8 +44,8 @@ else:
     RowPaginator = Paginator
     MixedModelAdmin = object
     RequesterModelAdmin = GenerationModelAdmin = GroupModelAdmin = ErasureModelAdmin = ModelAdmin
-    PolicyModelAdmin = StyleModelAdmin = AuditModelAdmin = RuleModelAdmin = ModelAdmin
-    PolicyModelForm = StyleModelForm = RuleModelForm = forms.ModelForm
+    PolicyModelAdmin = TierModelAdmin = StyleModelAdmin = AuditModelAdmin = RuleModelAdmin = ModelAdmin
+    PolicyModelForm = RequesterModelForm = StyleModelForm = RuleModelForm = forms.ModelForm
 
 # An action is one transaction per row; more would outlast the web server's patience.
 MAX_AT_ONCE = 200

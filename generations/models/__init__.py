@@ -28,6 +28,7 @@ from generations.models.states import (
     Delivery,
     Status,
 )
+from generations.models.tiers import HIGHEST_LANE, OWN_LIMITS, Entitlement, Tier, entitlement
 
 __all__ = [
     "BATCH_KEY",
@@ -36,16 +37,19 @@ __all__ = [
     "DELIVERY_LEASE",
     "DELIVERY_TRANSITIONS",
     "FINISHED",
+    "HIGHEST_LANE",
     "LEASE",
     "MAX_ATTEMPTS",
     "MAX_WORKER_DEATHS",
     "NO_FILE",
+    "OWN_LIMITS",
     "REPORT",
     "TRANSITIONS",
     "UNFINISHED",
     "AskedPrompt",
     "AuditEntry",
     "Delivery",
+    "Entitlement",
     "Erasure",
     "Generation",
     "GenerationEvent",
@@ -57,6 +61,8 @@ __all__ = [
     "Rule",
     "Status",
     "Style",
+    "Tier",
+    "entitlement",
     "host_of",
     "media_token",
 ]

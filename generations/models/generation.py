@@ -18,7 +18,7 @@ from django.utils.translation import gettext_noop
 from generations import fair_order
 from generations.engine.base import EXACT, VideoSpec
 from generations.models.people import Requester
-from generations.models.policy import Style
+from generations.models.policy import Policy, Style
 from generations.models.states import DELIVERY_TRANSITIONS, FINISHED, TRANSITIONS, UNFINISHED, Delivery, Status
 
 # A worker that has not renewed its lease for this long is taken for dead. It renews every 5 seconds.
@@ -84,7 +84,8 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
         return mates
 
     def _claim_first(self, owner: str) -> Generation | None:
-        candidates = self.in_fair_order().select_related("requester")
+        candidates = self.in_fair_order().select_related("requester__tier")
+        policy, at_their_limit = Policy.current(), set[int]()
         # SQLite has one writer at a time anyway, and an idle look must not become a write.
         skips_locked = connection.features.has_select_for_update_skip_locked
         if skips_locked:
@@ -92,12 +93,16 @@ class GenerationQuerySet(models.QuerySet["Generation"]):
             candidates = candidates.select_for_update(skip_locked=True, of=("self",))
         while True:
             with transaction.atomic() if skips_locked else nullcontext():
-                candidate = candidates.first()
+                candidate = candidates.exclude(requester__in=at_their_limit).first()
                 if candidate is None:
                     return None
-                # Another worker may have taken it since; then the next candidate is fetched.
-                if candidate.start(owner):
-                    return candidate
+                limit = candidate.requester.entitlement(policy).running_limit
+                with transaction.atomic():
+                    if limit and candidate.running_of_its_person() >= limit:
+                        at_their_limit.add(candidate.requester_id)
+                    # Another worker may have taken it since; then the next candidate is fetched.
+                    elif candidate.start(owner):
+                        return candidate
 
     def queue_positions(self) -> dict[int, int]:
         """Position (1 = next) of every queued row, by primary key and in that order. One query."""
@@ -357,6 +362,11 @@ class Generation(models.Model):
         """For operators to find again. False when it is so already, or no video was made."""
         made = Q(status__in=[Status.SUCCEEDED, Status.REJECTED], marked_bad=not bad)
         return self._update(made, {"marked_bad": bad}, "marked bad" if bad else "mark taken back", actor, "")
+
+    def running_of_its_person(self) -> int:
+        """How many. Until the end of the transaction no other worker can begin one."""
+        Requester.objects.select_for_update().get(pk=self.requester_id)
+        return Generation.objects.filter(requester=self.requester_id, status=Status.RUNNING).count()
 
     def start(self, owner: str) -> bool:
         """A worker takes the row: attempt counted, lease set."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from generations.models.policy import Policy
+from generations.models.tiers import Entitlement, OwnLimits, Tier, entitlement
 
 
-class Requester(models.Model):
+class Requester(OwnLimits):
     """A person who types prompts, known by the chat network's 64-bit id."""
 
     user_id = models.BigIntegerField(unique=True)
@@ -37,6 +38,17 @@ class Requester(models.Model):
         blank=True,
         help_text="For this person, wherever they write. Empty: as the group or the policy says.",
     )
+    tier = models.ForeignKey(
+        Tier,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="people",
+        help_text="Its limits count where this person has none below.",
+    )
+    # Videos besides the daily limit, on that day only. See limits.granted_today.
+    granted = models.PositiveIntegerField(default=0, editable=False)
+    granted_on = models.DateField(null=True, blank=True, editable=False)
     # What this person chose for all prompts; empty for the default. See preferences.py.
     preset = models.CharField(max_length=20, blank=True, editable=False)
     aspect = models.CharField(max_length=16, blank=True, editable=False)
@@ -53,6 +65,7 @@ class Requester(models.Model):
         permissions = [
             ("ban_requester", "Can ban people"),
             ("admit_requester", "Can give and withdraw access"),
+            ("limit_requester", "Can set limits of people"),
         ]
 
     def __str__(self) -> str:
@@ -61,6 +74,15 @@ class Requester(models.Model):
     @property
     def is_banned(self) -> bool:
         return self.banned_at is not None
+
+    def entitlement(self, policy: Policy) -> Entitlement:
+        return entitlement(policy, self, self.tier)
+
+    def grant(self, videos: int, day: date) -> bool:
+        """So many more on this day. What was granted for an earlier one is over."""
+        same = When(granted_on=day, then=F("granted"))
+        granted = Case(same, default=Value(0)) + videos
+        return Requester.objects.filter(pk=self.pk).update(granted=granted, granted_on=day) == 1
 
     def admit(self) -> bool:
         """False when this person had access before."""

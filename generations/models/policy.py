@@ -37,12 +37,20 @@ class Policy(models.Model):
         default=Review.AUTO,
         help_text="A group or a person may have a mode of their own.",
     )
+    hourly_limit = models.PositiveIntegerField(
+        default=0, help_text="Videos per person in any sixty minutes; 0 for no limit. Counted as those of a day."
+    )
     daily_limit = models.PositiveIntegerField(
         default=50,
         help_text="Videos per person per day; 0 for no limit. Failed, cancelled and refused ones do not count.",
     )
     waiting_limit = models.PositiveIntegerField(
         default=5, help_text="Unfinished prompts per person at one time; 0 for no limit."
+    )
+    running_limit = models.PositiveIntegerField(
+        default=0,
+        help_text="Videos of one person that are rendered at one time; further ones wait, and others pass them. "
+        "0 for no limit.",
     )
     queue_limit = models.PositiveIntegerField(
         default=200,

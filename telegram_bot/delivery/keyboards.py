@@ -15,11 +15,11 @@ def waiting(pk: int) -> Keyboard:
     return [[Button(texts.button_cancel(), callback("cancel", pk))]]
 
 
-def result(pk: int) -> Keyboard:
+def result(pk: int, user_id: int) -> Keyboard:
     """Under a video."""
     return [
         [Button(texts.button_again(), callback("again", pk)), Button(texts.button_same_seed(), callback("same", pk))],
-        [Button(texts.button_edit(), callback("edit", pk)), *_length(pk)],
+        [Button(texts.button_edit(), callback("edit", pk)), *_length(pk, user_id)],
         [Button(texts.button_as_file(), callback("file", pk)), Button(texts.button_as_gif(), callback("gif", pk))],
         [Button(texts.button_delete(), callback("delete", pk)), Button(texts.button_report(), callback("report", pk))],
     ]
@@ -31,10 +31,10 @@ def lengths(pk: int, seconds: Sequence[float]) -> Keyboard:
     return [choices, [Button(texts.button_back(), callback("keep", pk))]]
 
 
-def _length(pk: int) -> list[Button]:
+def _length(pk: int, user_id: int) -> list[Button]:
     """No button where there is only one length."""
     try:
-        several = len(services.lengths()) > 1
+        several = len(services.lengths(user_id)) > 1
     except services.REFUSALS:
         several = False
     return [Button(texts.button_length(), callback("length", pk))] if several else []

@@ -85,7 +85,7 @@ def _pack_video(row: Generation) -> Parcel:
         # Telegram takes whole seconds, and shows nothing for 0.
         duration=max(1, round(row.duration)),
     )
-    return Parcel(caption(row), video, keyboards.result(row.pk))
+    return Parcel(caption(row), video, keyboards.result(row.pk, row.requester.user_id))
 
 
 def caption(row: Generation) -> str:

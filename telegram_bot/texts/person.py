@@ -10,6 +10,7 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from generations.limits import Usage
 from telegram_bot.texts.refusals import resets
 
 
@@ -27,23 +28,36 @@ def standing(lines: Sequence[tuple[str, str]], more: int, *, unattended: bool) -
     return "\n".join(parts)
 
 
-def usage(used: int, limit: int, resets_at: datetime, unfinished: int, waiting_limit: int) -> str:
+def usage(today: Usage, this_hour: Usage, unfinished: int, waiting_limit: int) -> str:
     """A limit of 0 is none."""
-    if limit:
+    used = today.used
+    if limit := today.limit:
         words = ngettext(
             "Today you have used %(used)d of %(limit)d video; %(left)d left.",
             "Today you have used %(used)d of %(limit)d videos; %(left)d left.",
             limit,
         )
-        words = words % {"used": used, "limit": limit, "left": max(limit - used, 0)} + " " + resets(resets_at)
+        words = words % {"used": used, "limit": limit, "left": today.left} + " " + resets(today.resets_at)
     else:
         words = ngettext("Today you have used %(used)d video.", "Today you have used %(used)d videos.", used)
         words = words % {"used": used} + " " + _("There is no limit per day.")
+    if this_hour.limit:
+        words += "\n" + hour(this_hour)
     if waiting_limit:
         on_its_way = _("On their way: %(number)d of at most %(limit)d.")
     else:
         on_its_way = _("On their way: %(number)d.")
     return words + "\n" + on_its_way % {"number": unfinished, "limit": waiting_limit}
+
+
+def hour(usage: Usage) -> str:
+    words = ngettext(
+        "Within an hour you have used %(used)d of %(limit)d video; %(left)d left.",
+        "Within an hour you have used %(used)d of %(limit)d videos; %(left)d left.",
+        usage.limit,
+    )
+    words = words % {"used": usage.used, "limit": usage.limit, "left": usage.left or 0}
+    return words if usage.left else words + " " + resets(usage.resets_at)
 
 
 def group_usage(used: int, limit: int) -> str:

@@ -100,6 +100,13 @@ def limit(error: LimitReached) -> str:
             error.limit,
         )
         return f"{words % many} {resets(error.retry_at)}".strip()
+    if error.rule == "hourly":
+        words = ngettext(
+            "You have used your %(limit)d video of this hour.",
+            "You have used your %(limit)d videos of this hour.",
+            error.limit,
+        )
+        return f"{words % many} {resets(error.retry_at)}".strip()
     if error.rule == "group_off":
         return group_off()
     if error.rule == "group_daily":

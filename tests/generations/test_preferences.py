@@ -14,7 +14,7 @@ from generations import limits, preferences, services
 from generations.engine.base import MAX_SEED
 from generations.engine.card import InvalidSpec, ModelCard
 from generations.flags import InvalidFlag
-from generations.models import Generation, Policy, Requester
+from generations.models import Generation, Policy, Requester, entitlement
 from generations.services import Person, Place
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -111,7 +111,7 @@ def test_flags_obey_the_policys_caps() -> None:
 
 @pytest.mark.parametrize("pixels", [1, 64 * 64, 100 * 100, 128 * 256, 10**7])
 def test_a_cap_never_makes_the_defaults_illegal(pixels: int) -> None:
-    card = preferences.offered_card(ModelCard(), Policy(max_frames=1, max_steps=1, max_pixels=pixels))
+    card = preferences.offered_card(ModelCard(), entitlement(Policy(max_frames=1, max_steps=1, max_pixels=pixels)))
     spec = card.spec("a", seed=1)
     assert (spec.frames, spec.steps) == (1, 1)
     assert spec.width * spec.height <= max(pixels, 64 * 64)

@@ -25,6 +25,8 @@ POLICY = {
     "default_preset": "exact",
     "presets": ["exact", "balanced"],
     "daily_limit": 50,
+    "hourly_limit": 0,
+    "running_limit": 0,
     "waiting_limit": 5,
     "queue_limit": 200,
     "groups_enabled": "on",

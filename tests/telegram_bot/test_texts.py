@@ -20,7 +20,7 @@ from generations.engine.base import NOT_AVAILABLE, EngineError
 from generations.engine.card import PROBLEMS, InvalidSpec
 from generations.engine.modelscope.pipeline import BROKEN, NO_LONGER, TOO_BIG
 from generations.engine.video import NOT_SAVED, NOTHING_TO_SAVE
-from generations.limits import LimitReached
+from generations.limits import LimitReached, Usage
 from generations.models import DEFAULT_GREETING, Generation
 from generations.overview import Outcomes, Overview, Worker
 from generations.prompts import PromptRefused
@@ -61,12 +61,13 @@ VALUES: dict[Any, tuple[Any, Any]] = {
     datetime: (MONTH, MONTH),
     timedelta: (timedelta(minutes=1), timedelta(days=30)),
     LimitReached: (LimitReached("daily", limit=1), LimitReached("daily", limit=10**6, retry_at=MONTH)),
+    Usage: (Usage(0, 0, MONTH), Usage(10**6, 10**6, MONTH)),
     InvalidSpec: (InvalidSpec("seed", "missing"), InvalidSpec("seed", "setting")),
     Exception: (PromptRefused("empty", ""), PromptRefused("too_long", "")),
 }
 RULES = (
     *("banned", "daily", "waiting", "queue", "storage", "paused"),
-    *("closed", "blocked"),
+    *("closed", "blocked", "hourly"),
     *("invite", "ask", "terms", "group_off", "group_daily", "asked", "another"),
 )
 # They say what they were given, or only numbers with a unit.

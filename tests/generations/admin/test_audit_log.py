@@ -15,7 +15,7 @@ from django.test import Client
 
 from generations import access, audit_log, erasing, exporting, operating, services
 from generations.admin.levers import LEVERS
-from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Rule, Status, Style
+from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Rule, Status, Style, Tier
 from generations.models import Group as GroupChat
 from telegram_bot import operators
 from telegram_bot.models import AccessRequest, Invitation, OperatorAccount
@@ -30,6 +30,7 @@ UNKNOWN = {"status": Status.SUCCEEDED, "delivery": Delivery.UNKNOWN, "file": "a.
 TOLD = {"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}
 RULE = {"name": "names", "kind": "words", "pattern": "petra", "action": "block", "enabled": "on"}
 NAMES = {"name": "names", "pattern": "petra"}
+TIER = {"name": "Gold", "daily_limit": 7}
 STYLE = {"name": "mono", "label": "Mono", "words": "{prompt}, grey"}
 POLICY = {
     "greeting": "Hi!",
@@ -39,7 +40,9 @@ POLICY = {
     "presets": ["exact"],
     "language_note": "on",
     "groups_enabled": "on",
+    "hourly_limit": 0,
     "waiting_limit": 5,
+    "running_limit": 0,
     "queue_limit": 200,
     "group_daily_limit": 0,
     "max_frames": 0,
@@ -61,6 +64,7 @@ CANCELLED: DIFFERENCE = ("cancelled", {"status": "queued"}, {"status": "cancelle
 RERUN: DIFFERENCE = ("re-run", {}, {"made": "#"})
 RESENT: DIFFERENCE = ("sent again", {"delivery": "unknown"}, {"delivery": "waiting"})
 BANNED: DIFFERENCE = ("banned", {"banned": False}, {"banned": True, "prompts_stopped": 0})
+GRANTED: DIFFERENCE = ("granted", {"more": 0}, {"more": 3})
 GIVEN: DIFFERENCE = ("access given", {"access": False}, {"access": True})
 WITHDRAWN: DIFFERENCE = ("access withdrawn", {"access": True}, {"access": False})
 UNBANNED: DIFFERENCE = ("unbanned", {"ban_reason": "Spam."}, {"banned_at": None, "ban_reason": ""})
@@ -138,6 +142,13 @@ CASES: dict[str, Case] = {
     "generations.requester delete_selected": (someone(), {"post": "yes"}, ERASED),
     "generations.requester change": (someone(), {"notes": "Rude."}, ("changed", {"notes": ""}, {"notes": "Rude."})),
     "generations.requester delete": (someone(), {"post": "yes"}, ERASED),
+    "generations.requester grant_selected": (someone(), {"videos": 3}, GRANTED),
+    "generations.requester tier_selected": (
+        lambda person: someone(tier=Tier.objects.create(name="Gold"))(person),
+        {"tier": ""},
+        ("changed", {"tier": "Gold"}, {"tier": ""}),
+    ),
+    "generations_requester_grant": (someone(), {"videos": 3}, GRANTED),
     "generations_requester_ban": (someone(), {"reason": "Spam."}, BANNED),
     "generations_requester_unban": (someone(**BAN), {}, UNBANNED),
     "generations_requester_erase": (someone(), {"sure": "on"}, ERASED),
@@ -159,6 +170,14 @@ CASES: dict[str, Case] = {
     ),
     "generations.rule delete": (of(Rule, **NAMES), {"post": "yes"}, ("deleted", NAMES, {})),
     "generations.rule delete_selected": (of(Rule, **NAMES), {"post": "yes"}, ("deleted", NAMES, {})),
+    "generations.tier add": (someone(), TIER | {"priority": 2}, ("added", {}, TIER)),
+    "generations.tier change": (
+        of(Tier, **TIER),
+        {"name": "Gold", "daily_limit": 8},
+        ("changed", {"daily_limit": 7}, {"daily_limit": 8}),
+    ),
+    "generations.tier delete": (of(Tier, **TIER), {"post": "yes"}, ("deleted", TIER, {})),
+    "generations.tier delete_selected": (of(Tier, **TIER), {"post": "yes"}, ("deleted", TIER, {})),
     "generations.style add": (someone(), STYLE | {"position": 2}, ("added", {}, STYLE)),
     "generations.style change": (
         of(Style, **STYLE),

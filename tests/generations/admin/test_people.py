@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from generations import limits, services
-from generations.models import Delivery, Generation, Requester, Status
+from generations.models import Delivery, Generation, Requester, Status, Tier
 from generations.services import Person
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -68,7 +69,7 @@ def test_several_people_are_banned_and_unbanned_from_the_list(prompt: Make, page
 def test_usage_today_counts_as_the_limit_does(prompt: Make, person: Requester, page: Client) -> None:
     for status in (Status.SUCCEEDED, Status.QUEUED, Status.FAILED, Status.REJECTED):
         prompt(status=status)
-    assert "2 of 50, counted anew at 00:00 UTC" in page.get(f"{LIST}{person.pk}/change/").content.decode()
+    assert "2 of 50, 48 left, counted anew at 00:00 UTC" in page.get(f"{LIST}{person.pk}/change/").content.decode()
     answer = page.get(LIST)
     assert [row.used_today for row in answer.context["cl"].result_list] == [2]
 
@@ -93,3 +94,56 @@ def test_notes_can_be_written_and_the_number_cannot_be_changed(person: Requester
 def test_people_are_found_by_name_or_number(person: Requester, page: Client, words: str) -> None:
     found = [row.pk for row in page.get(LIST, {"q": words}).context["cl"].result_list]
     assert found == ([] if words == "no digits" else [person.pk])
+
+
+def test_what_a_person_may_have_is_said_with_what_is_left(prompt: Make, person: Requester, page: Client) -> None:
+    prompt(status=Status.QUEUED)
+    tier = Tier.objects.create(name="Gold", daily_limit=7, hourly_limit=4, priority=3)
+    Requester.objects.filter(pk=person.pk).update(tier=tier, waiting_limit=2, presets=["fast"])
+    words = page.get(f"{LIST}{person.pk}/change/").content.decode()
+    assert "1 of 7, 6 left" in words
+    assert "1 of 4, 3 left" in words
+    assert "hourly: 4; daily: 7; waiting: 2; running: no limit; " in words
+    assert "presets: fast; lane: 3" in words
+    assert "Gold" in page.get(LIST).content.decode()
+
+
+def test_more_for_today_is_granted_on_the_page_and_on_the_list(person: Requester, page: Client) -> None:
+    page.post(f"{LIST}{person.pk}/grant/", {"videos": 3})
+    chosen = {"action": "grant_selected", "_selected_action": [person.pk]}
+    assert "Grant 1 people more" in page.post(LIST, chosen).content.decode()
+    page.post(LIST, {**chosen, "videos": 2})
+    assert "0 of 55 (5 of them granted for today), 55 left" in page.get(f"{LIST}{person.pk}/change/").content.decode()
+    Requester.objects.filter(pk=person.pk).update(daily_limit=0)
+    answer = page.post(LIST, {**chosen, "videos": 2}, follow=True).content.decode()
+    assert "Skipped: 1 without a limit per day." in answer
+    assert page.post(f"{LIST}{person.pk}/grant/", {"videos": 0}).status_code == 200
+    person.refresh_from_db()
+    assert person.granted == 5
+
+
+def test_a_tier_is_given_to_many_and_taken_from_them(person: Requester, page: Client) -> None:
+    other, gold = Requester.objects.create(user_id=1), Tier.objects.create(name="Gold")
+    chosen = {"action": "tier_selected", "_selected_action": [person.pk, other.pk]}
+    assert "Give 2 people a tier" in page.post(LIST, chosen).content.decode()
+    assert "Gold: 2 changed." in page.post(LIST, {**chosen, "tier": gold.pk}, follow=True).content.decode()
+    assert "Gold: 0 changed." in page.post(LIST, {**chosen, "tier": gold.pk}, follow=True).content.decode()
+    page.post(LIST, {**chosen, "tier": ""})
+    assert not Requester.objects.exclude(tier=None).exists()
+
+
+def test_limits_that_make_no_sense_are_refused(person: Requester, page: Client) -> None:
+    answer = page.post(f"{LIST}{person.pk}/change/", {"max_pixels": 1, "priority": 10, "daily_limit": 10**9})
+    words = answer.content.decode()
+    assert "The model needs " in words
+    assert "less than or equal to 9" in words
+    assert "less than or equal to 100000" in words
+
+
+def test_whoever_may_write_notes_may_not_set_limits(person: Requester, client: Client) -> None:
+    moderator = User.objects.create_user("mona", is_staff=True)
+    moderator.groups.add(Group.objects.get(name="Moderator"))
+    client.force_login(moderator)
+    client.post(f"{LIST}{person.pk}/change/", {"notes": "Rude.", "daily_limit": 9, "presets": ["fast"]})
+    person.refresh_from_db()
+    assert (person.notes, person.daily_limit, person.presets) == ("Rude.", None, [])

@@ -28,6 +28,8 @@ def values(**changes: Any) -> dict[str, Any]:
         "default_preset": "exact",
         "presets": list(ModelCard().presets),
         "daily_limit": 50,
+        "hourly_limit": 0,
+        "running_limit": 0,
         "waiting_limit": 5,
         "queue_limit": 200,
         "max_frames": 0,

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from generations import roles
 from generations.admin.levers import LEVERS
-from generations.models import AuditEntry, Erasure, Generation, Policy, Requester, Rule, Status, Style
+from generations.models import AuditEntry, Erasure, Generation, Policy, Requester, Rule, Status, Style, Tier
 from generations.models import Group as GroupChat
 from telegram_bot.models import AccessRequest, Alert, Invitation, OperatorAccount, ReceivedUpdate
 
@@ -47,6 +47,7 @@ OWN = {
     "generations_generation_rerun": roles.RERUN,
     "generations_generation_lever": "",  # each of LEVERS
     "generations_requester_ban": roles.BAN,
+    "generations_requester_grant": roles.LIMIT,
     "generations_requester_unban": roles.BAN,
     "generations_requester_erase": roles.ERASE,
     "auth_user_password_change": "auth.change_user",
@@ -71,6 +72,8 @@ ACTIONS = {
     "generations.requester": {
         "let_in_selected": roles.ADMIT,
         "put_out_selected": roles.ADMIT,
+        "grant_selected": roles.LIMIT,
+        "tier_selected": roles.LIMIT,
         "ban_selected": roles.BAN,
         "unban_selected": roles.BAN,
     },
@@ -113,6 +116,7 @@ def rows(db: None) -> dict[str, Any]:
         GroupChat.objects.create(chat_id=-1),
         Rule.objects.create(name="names", pattern="petra"),
         Style.objects.create(name="mono", label="Mono", words="{prompt}, grey"),
+        Tier.objects.create(name="Gold"),
         Erasure.objects.create(prompts=1, updates=1),
         AuditEntry.objects.create(via="admin", action="banned", object_type="generations.requester", object_id="1"),
         AccessRequest.objects.create(requester=person),
