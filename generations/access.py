@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import audit_log, limits, services
+from generations import audit_log, limits, services, telling
 from generations.models import Policy, Requester
 
 # Whoever is refused for who they are reads the reason once in this time, and is answered shortly otherwise.
@@ -45,6 +45,9 @@ def _audited(
         if changed and by is not None:
             given = action == "access given"
             audit_log.write(action, requester, by=by, before={"access": not given}, after={"access": given})
+            # Where everybody is let in, nobody notices.
+            if given and Policy.current().access != Policy.Access.OPEN:
+                telling.tell("access given", requester)
     return changed
 
 

@@ -32,7 +32,7 @@ INTERNAL = {
     "delivery_lease_until",
     "delivery_error",
 }
-SETTINGS = ("preset", "aspect", "seconds", "style", "silent", "language")
+SETTINGS = ("preset", "aspect", "seconds", "style", "silent", "no_news", "language")
 
 DOCUMENT = "data.json"
 # Bytes at most that a zip writes around each file.

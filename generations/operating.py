@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from generations import audit_log, deleted_files, limits, tasks
+from generations import audit_log, deleted_files, limits, tasks, telling
 from generations.models import UNFINISHED, Delivery, Generation, Policy, Requester, Tier
 from generations.services import Operator
 
@@ -119,6 +119,7 @@ def grant(requester: Requester, videos: int, *, by: Operator) -> bool:
         before = limits.granted_today(requester)
         requester.grant(videos, timezone.localdate())
         audit_log.write("granted", requester, by=by, before={"more": before}, after={"more": before + videos})
+        telling.tell("granted", requester, videos)
     return True
 
 

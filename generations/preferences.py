@@ -27,6 +27,8 @@ class Choices:
     style: str = ""
     # Not of the video: whether its arrival rings.
     silent: bool = False
+    # Nor this: whether what operators tell many people is wanted.
+    no_news: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def choices_of(requester: Requester | None, offered: Offer) -> Choices:
         requester.seconds if requester.seconds in offered.lengths else None,
         requester.style if requester.style in offered.styles else "",
         requester.silent,
+        requester.no_news,
     )
 
 
@@ -107,7 +110,7 @@ def chosen(setting: str, value: str, offered: Offer) -> str | float | bool | Non
             return next((seconds for seconds in offered.lengths if f"{seconds:g}" == value), None)
         case "style":
             return "" if value == styles.NONE else value if value in offered.styles else None
-        case "silent":
+        case "silent" | "no_news":
             return {"yes": True, "no": False}.get(value)
     return None
 

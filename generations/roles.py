@@ -17,6 +17,7 @@ PRIORITISE, EXPORT = "generations.prioritise_generation", "generations.export_ge
 DELETE = "generations.delete_generation"
 BAN, ADMIT = "generations.ban_requester", "generations.admit_requester"
 LIMIT = "generations.limit_requester"
+MESSAGE = "telegram_bot.message_person"
 ERASE = "generations.delete_requester"
 # RQ's own pages requeue and delete any job, past every rule of ours.
 USE_RQ = "generations.use_rq"
@@ -32,6 +33,7 @@ VIEWER = frozenset(
         "generations.view_tier",
         "telegram_bot.view_accessrequest",
         "telegram_bot.view_alert",
+        "telegram_bot.view_broadcast",
     }
 )
 MODERATOR = VIEWER | {
@@ -39,6 +41,7 @@ MODERATOR = VIEWER | {
     CANCEL,
     BAN,
     ADMIT,
+    MESSAGE,
     "generations.change_requester",
     "generations.view_auditentry",
     "generations.view_rule",
@@ -65,6 +68,9 @@ OPERATOR = MODERATOR | {
     "generations.delete_tier",
     # A link lets in whoever has it, so to see one is to give it away.
     "telegram_bot.add_invitation",
+    "telegram_bot.add_broadcast",
+    "telegram_bot.change_broadcast",
+    "telegram_bot.delete_broadcast",
     "telegram_bot.change_invitation",
     "telegram_bot.view_invitation",
     # Messages as people wrote them.

@@ -536,7 +536,7 @@ def choose(person: Person, setting: str, value: str) -> bool:
 
 def reset_settings(person: Person) -> bool:
     """Everything as the policy has it."""
-    return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False})
+    return _set(person, {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False, "no_news": False})
 
 
 def choose_language(person: Person, language: str) -> None:

@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
 
 from generations.admin.audited import Audited
-from telegram_bot import access_admin  # noqa: F401
+from telegram_bot import access_admin, broadcast_admin  # noqa: F401
 from telegram_bot.models import Alert, OperatorAccount, ReceivedUpdate
 
 if TYPE_CHECKING:

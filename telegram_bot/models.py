@@ -189,10 +189,82 @@ class Bulletin(models.Model):
         indexes = [
             models.Index(fields=["id"], name="bulletin_due", condition=models.Q(due=True)),
             models.Index(fields=["about"], name="bulletin_about", condition=models.Q(about__isnull=False)),
+            # Asked for every few seconds, and few of many: what goes to thousands of people has no buttons.
+            models.Index(fields=["topic"], name="bulletin_buttons", condition=~models.Q(form="")),
         ]
 
     def __str__(self) -> str:
         return f"bulletin {self.topic}"
+
+
+class Broadcast(models.Model):
+    """What operators tell many people: draft -> sending -> done or stopped. See broadcasts.py."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        SENDING = "sending", "Being sent"
+        DONE = "done", "Sent"
+        STOPPED = "stopped", "Stopped"
+
+    text = models.TextField(help_text="As everybody reads it; below it stands how to get no more of these.")
+    active_days = models.PositiveSmallIntegerField(
+        "active within",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Only people with a video begun within so many days. Empty: everybody.",
+    )
+    tier = models.ForeignKey(
+        "generations.Tier", null=True, blank=True, on_delete=models.PROTECT, help_text="Only people of this tier."
+    )
+    per_minute = models.PositiveSmallIntegerField(
+        default=300,
+        validators=[MinValueValidator(1), MaxValueValidator(900)],
+        help_text="Messages per minute, beside everything else that the bot sends; Telegram allows about 1,800 in all.",
+    )
+    state = models.CharField(max_length=10, choices=State, default=State.DRAFT, editable=False)
+    # How many people there were when it began, how many were reached or not when it was over.
+    people = models.PositiveIntegerField(default=0, editable=False)
+    reached = models.PositiveIntegerField(default=0, editable=False)
+    missed = models.PositiveIntegerField(default=0, editable=False)
+    # The last person, by number, whose message was written.
+    last_person = models.BigIntegerField(default=0, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    begun_at = models.DateTimeField(null=True, blank=True, editable=False)
+    over_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-pk"]
+        permissions = [("message_person", "Can write to one person")]
+
+    def __str__(self) -> str:
+        return f"announcement {self.pk}"
+
+    def begin(self, people: int) -> bool:
+        """False when it was begun before."""
+        return self._move(self.State.DRAFT, self.State.SENDING, people=people, begun_at=timezone.now())
+
+    def advance(self, last_person: int) -> bool:
+        """So far everybody has a message. False when it was stopped."""
+        return self._move(self.State.SENDING, self.State.SENDING, last_person=last_person)
+
+    def stop(self) -> bool:
+        return self._move(self.State.SENDING, self.State.STOPPED, over_at=timezone.now())
+
+    def finish(self) -> bool:
+        return self._move(self.State.SENDING, self.State.DONE, over_at=timezone.now())
+
+    def count(self, reached: int, missed: int) -> None:
+        """What became of the messages: they are forgotten some day."""
+        type(self).objects.filter(pk=self.pk).update(reached=reached, missed=missed)
+
+    def _move(self, source: State, to: State, **changes: Any) -> bool:
+        won = Broadcast.objects.filter(pk=self.pk, state=source).update(state=to, **changes) == 1
+        self.refresh_from_db()
+        return won
 
 
 def invitation_code() -> str:

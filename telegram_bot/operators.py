@@ -12,7 +12,7 @@ from generations import audit_log, services
 from .models import OperatorAccount
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import AbstractBaseUser, User
 
 # What every operator may do who is to be told anything.
 SEE = "generations.view_generation"
@@ -33,6 +33,11 @@ def operator_chats(permission: str = SEE) -> list[int]:
     if chat_id is not None:
         return [chat_id]
     return [account.telegram_id for account in _accounts().order_by("pk") if account.user.has_perm(permission)]
+
+
+def chat_of(user: AbstractBaseUser) -> int | None:
+    """The private chat of this operator, where it is known."""
+    return _accounts().filter(user=user.pk).values_list("telegram_id", flat=True).first()
 
 
 def among(telegram_ids: Collection[int]) -> set[int]:

@@ -16,7 +16,7 @@ from telegram.error import TelegramError
 from generations import asked
 from generations.sweep import sweep_patiently
 
-from . import alerts, application, bulletins, inbox, lease, menus, review_requests
+from . import alerts, application, broadcasts, bulletins, inbox, lease, menus, review_requests
 from .consumer import App, Consumer
 from .delivery import Courier, rows
 from .errors import Next, sort
@@ -167,6 +167,7 @@ async def work(
         part(unless(stop, keep_going(stop, "sweep", put_right, SWEEP_SECONDS))),
         part(unless(stop, keep_going(stop, "alerting", sync_to_async(alerts.look), alerts.LOOK_SECONDS))),
         part(unless(stop, keep_going(stop, "reviewing", look_for_review, review_requests.LOOK_SECONDS))),
+        part(unless(stop, keep_going(stop, "broadcasting", broadcast, broadcasts.LOOK_SECONDS))),
         part(unless(stop, hold())),
         offer_menus(),
         part(unless(stop, keep_going(stop, "tidying", sync_to_async(forget_old), FORGET_SECONDS))),
@@ -178,6 +179,7 @@ async def work(
 
 
 look_for_review = sync_to_async(review_requests.look)
+broadcast = sync_to_async(broadcasts.look)
 
 
 def forget_old() -> None:

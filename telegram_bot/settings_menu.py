@@ -81,6 +81,13 @@ def _menu(user_id: int) -> tuple[str, Keyboard]:
             "yes" if chosen.silent else "no",
             not chosen.silent,
         ),
+        (
+            "no_news",
+            texts.setting_news(),
+            {"no": texts.news_wanted(), "yes": texts.news_unwanted()},
+            "yes" if chosen.no_news else "no",
+            not chosen.no_news,
+        ),
     ]
     if not offered.styles:
         parts = [part for part in parts if part[0] != "style"]

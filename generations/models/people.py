@@ -55,6 +55,9 @@ class Requester(OwnLimits):
     seconds = models.FloatField(null=True, blank=True, editable=False)
     style = models.CharField(max_length=24, blank=True, editable=False)
     silent = models.BooleanField(default=False, editable=False, help_text="Results never ring.")
+    no_news = models.BooleanField(
+        "no announcements", default=False, editable=False, help_text="Is sent nothing that goes to many people."
+    )
     # Model and licence as a caption told them last, see services.licence_to_tell.
     licence_told = models.CharField(max_length=410, blank=True, editable=False)
     # Fair order: whoever was served longest ago comes first.

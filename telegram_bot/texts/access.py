@@ -37,6 +37,11 @@ def access_granted() -> str:
     return _("You have access. Write what the video should show.")
 
 
+def granted(videos: int) -> str:
+    words = ngettext("You may have %(number)d video more today.", "You may have %(number)d videos more today.", videos)
+    return words % {"number": videos}
+
+
 def access_denied(again: datetime | None) -> str:
     words = _("The operators have not given you access.")
     if again is None:

@@ -159,6 +159,14 @@ def not_allowed() -> str:
     return _("Your account may not do that.")
 
 
+def operators_write() -> str:
+    return _("The operators of this bot write:")
+
+
+def no_more_news() -> str:
+    return _("You want no announcements? Say so under /settings.")
+
+
 def alert_begins(what: str) -> str:
     return f"⚠️ {what}"
 

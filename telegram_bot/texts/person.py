@@ -168,6 +168,18 @@ def silent() -> str:
     return _("always silent")
 
 
+def setting_news() -> str:
+    return _("Announcements")
+
+
+def news_wanted() -> str:
+    return _("wanted")
+
+
+def news_unwanted() -> str:
+    return _("not wanted")
+
+
 def seconds(number: float) -> str:
     return _("%(number)s s") % {"number": number_format(f"{number:.3g}")}
 

@@ -283,9 +283,9 @@ class Town:
         for person in PEOPLE:
             own = Counter(self.rows[pk] for pk in self.rows if self.owners[pk] == person)
             told = personal.allowance(person)
-            assert (told.unfinished, told.used) == (own["waits"], own["waits"] + own["made"])
+            assert (told.unfinished, told.today.used) == (own["waits"], own["waits"] + own["made"])
             assert told.unfinished <= (policy.waiting_limit or 99)
-            assert told.used <= (policy.daily_limit or 999)
+            assert told.today.used <= (policy.daily_limit or 999)
         assert Generation.objects.unfinished().count() <= (policy.queue_limit or 999)
 
     def _check_answers(self, calls: list[Call]) -> None:

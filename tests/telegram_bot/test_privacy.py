@@ -114,7 +114,15 @@ async def test_a_person_gets_everything_that_is_kept_of_them(house: House, rende
     assert message.data["caption"] == "Everything that is kept of you: data.json, and your videos where there are any."
     assert clips == {f"videos/{row.pk}.mp4": clip}
     assert (document["person"]["user_id"], document["person"]["display_name"]) == (ALICE, "Alice")
-    settings = {"preset": "", "aspect": "", "seconds": None, "style": "", "silent": False, "language": ""}
+    settings = {
+        "preset": "",
+        "aspect": "",
+        "seconds": None,
+        "style": "",
+        "silent": False,
+        "no_news": False,
+        "language": "",
+    }
     assert document["settings"] == settings
     [prompt] = document["prompts"]
     assert (prompt["prompt"], prompt["negative_prompt"], prompt["seed"]) == ("a red circle", "text", 7)

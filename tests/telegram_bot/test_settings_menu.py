@@ -12,9 +12,10 @@ from tests.telegram_bot.pressing import labels, last, press
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 
 INTRODUCTION = "Your settings. They count for every prompt that does not say otherwise itself.\n\n"
-LOUD = "\nResults: may ring (default)"
+LOUD = "\nResults: may ring (default)\nAnnouncements: wanted (default)"
 DEFAULTS = "Preset: exact (default)\nShape: 1:1 (default)\nLength: 2 s (default)" + LOUD
 SOUND = ["✓ may ring", "always silent"]
+NEWS = ["✓ wanted", "not wanted"]
 SHAPES = [["✓ 1:1", "16:9", "9:16", "4:3"], ["3:4", "3:2", "2:3", "21:9"]]
 
 
@@ -32,6 +33,7 @@ async def test_the_menu_shows_what_is_set_and_what_may_be(house: House) -> None:
         *SHAPES,
         ["1 s", "✓ 2 s", "3 s", "4 s"],
         SOUND,
+        NEWS,
     ]
 
 
@@ -47,6 +49,7 @@ async def test_what_is_pressed_counts_for_the_next_prompts_until_all_is_as_defau
         SHAPES[1],
         ["1 s", "2 s", "✓ 3 s", "4 s"],
         SOUND,
+        NEWS,
         ["All as default"],
     ]
     await house.say("a red car")
@@ -115,6 +118,7 @@ async def test_what_the_policy_took_away_is_the_default_again_and_the_menu_shows
         SHAPES[1],
         ["1 s", "✓ 2 s"],
         SOUND,
+        NEWS,
         ["All as default"],
     ]
 
@@ -123,10 +127,10 @@ async def test_a_model_of_one_size_and_length_offers_what_is_left(house: House, 
     settings.MODEL = str(DEMO_MODEL)
     [menu] = await house.say("/settings")
     assert menu.text == INTRODUCTION + DEFAULTS
-    assert labels(menu) == [["✓ exact", "balanced", "fast", "draft"], SOUND]
+    assert labels(menu) == [["✓ exact", "balanced", "fast", "draft"], SOUND, NEWS]
     await set_policy(presets=["exact"])
     menu = (await house.say("/settings"))[-1]
-    assert labels(menu) == [SOUND]
+    assert labels(menu) == [SOUND, NEWS]
 
 
 async def test_a_model_that_cannot_be_read_is_said_so(house: House, settings: LazySettings, tmp_path: object) -> None:

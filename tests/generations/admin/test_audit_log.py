@@ -18,7 +18,7 @@ from generations.admin.levers import LEVERS
 from generations.models import AuditEntry, Delivery, Erasure, Generation, Policy, Requester, Rule, Status, Style, Tier
 from generations.models import Group as GroupChat
 from telegram_bot import operators
-from telegram_bot.models import AccessRequest, Invitation, OperatorAccount
+from telegram_bot.models import AccessRequest, Broadcast, Invitation, OperatorAccount
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
@@ -30,6 +30,7 @@ UNKNOWN = {"status": Status.SUCCEEDED, "delivery": Delivery.UNKNOWN, "file": "a.
 TOLD = {"status": Status.SUCCEEDED, "delivery": Delivery.DELIVERED}
 RULE = {"name": "names", "kind": "words", "pattern": "petra", "action": "block", "enabled": "on"}
 NAMES = {"name": "names", "pattern": "petra"}
+BROADCAST = {"text": "New!", "per_minute": 60}
 TIER = {"name": "Gold", "daily_limit": 7}
 STYLE = {"name": "mono", "label": "Mono", "words": "{prompt}, grey"}
 POLICY = {
@@ -186,6 +187,24 @@ CASES: dict[str, Case] = {
     ),
     "generations.style delete": (of(Style, **STYLE), {"post": "yes"}, ("deleted", STYLE, {})),
     "generations.style delete_selected": (of(Style, **STYLE), {"post": "yes"}, ("deleted", STYLE, {})),
+    "telegram_bot.broadcast add": (someone(), BROADCAST, ("added", {}, {"text": "New!"})),
+    "telegram_bot.broadcast change": (
+        of(Broadcast, **BROADCAST),
+        BROADCAST | {"text": "Newer!"},
+        ("changed", {"text": "New!"}, {"text": "Newer!"}),
+    ),
+    "telegram_bot.broadcast delete": (of(Broadcast, **BROADCAST), {"post": "yes"}, ("deleted", {"text": "New!"}, {})),
+    "telegram_bot_broadcast_begin": (
+        of(Broadcast, **BROADCAST),
+        {},
+        ("begun", {"state": "draft"}, {"state": "sending", "people": 1}),
+    ),
+    "telegram_bot_broadcast_stop": (
+        of(Broadcast, **BROADCAST, state="sending"),
+        {},
+        ("stopped", {"state": "sending"}, {"state": "stopped"}),
+    ),
+    "telegram_bot_broadcast_message": (someone(), {"text": "Be kind."}, ("messaged", {}, {})),
     "telegram_bot.invitation add": (someone(), {"note": "Paul", "uses_left": 2}, ("added", {}, {"uses_left": 2})),
     "telegram_bot.invitation change": (
         of(Invitation, note="Paul"),
@@ -232,6 +251,9 @@ NOTHING_TO_CHANGE = {
     "generations_policy_versions",
     "generations_policy_export",
     "generations_rule_trial",
+    "telegram_bot_broadcast_live",
+    # To whoever presses it, and nobody else.
+    "telegram_bot_broadcast_try",
     "generations_generation_review",
     # Who looks at an item: nothing that a person would notice.
     "generations_generation_review_claim",
@@ -294,7 +316,10 @@ def address(name: str, row: Any) -> str:
     if "." in label:
         start = f"/admin/{label.replace('.', '/')}/"
         return start if "_selected" in what else f"{start}{'' if what == 'add' else f'{row.pk}/'}{what}/"
-    app, model, lever = label.split("_", 2)
+    app, model, lever = label.replace("telegram_bot", "telegram-bot").split("_", 2)
+    app = app.replace("-", "_")
+    if lever == "message":
+        return f"/admin/{app}/{model}/to/{row.pk}/"
     doors = {"review_decide": "review/decide", "export": "export/csv", "import": "import"}
     if lever in doors:
         return f"/admin/{app}/{model}/{doors[lever]}/"

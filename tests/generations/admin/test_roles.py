@@ -23,11 +23,13 @@ from generations import roles
 from generations.admin.levers import LEVERS
 from generations.models import AuditEntry, Erasure, Generation, Policy, Requester, Rule, Status, Style, Tier
 from generations.models import Group as GroupChat
-from telegram_bot.models import AccessRequest, Alert, Invitation, OperatorAccount, ReceivedUpdate
+from telegram_bot import broadcasts
+from telegram_bot.models import AccessRequest, Alert, Broadcast, Invitation, OperatorAccount, ReceivedUpdate
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 NOBODY = None
+CHANGE_BROADCAST = "telegram_bot.change_broadcast"
 # What no permission opens: nobody makes such rows by hand, or changes or deletes them.
 CLOSED = {
     "generations.generation": {"add", "change"},
@@ -46,6 +48,9 @@ OWN = {
     "generations_generation_reject": roles.REVIEW,
     "generations_generation_rerun": roles.RERUN,
     "generations_generation_lever": "",  # each of LEVERS
+    "telegram_bot_broadcast_try": CHANGE_BROADCAST,
+    "telegram_bot_broadcast_begin": CHANGE_BROADCAST,
+    "telegram_bot_broadcast_stop": CHANGE_BROADCAST,
     "generations_requester_ban": roles.BAN,
     "generations_requester_grant": roles.LIMIT,
     "generations_requester_unban": roles.BAN,
@@ -91,6 +96,7 @@ INBOX = {
     "generations_policy_versions": ("GET", "versions/", "generations.view_policy"),
     "generations_policy_export": ("GET", "export/", "generations.view_policy"),
     "generations_policy_import": ("GET", "import/", "generations.change_policy"),
+    "telegram_bot_broadcast_message": ("GET", "to/1/", roles.MESSAGE),
     "generations_generation_review_decide": ("POST", "review/decide/", roles.REVIEW),
 }
 # Further pages to look at, for whoever may look at the rows.
@@ -98,6 +104,7 @@ LOOKS = {
     "generations_dashboard": "{start}dashboard/",
     "generations_generation_live": "{one}live/",
     "generations_rule_trial": "{start}try/",
+    "telegram_bot_broadcast_live": "{one}live/",
     "telegram_bot_receivedupdate_number": "{start}number/1/",
 }
 # What is not a page of rows: RQ's own.
@@ -120,6 +127,7 @@ def rows(db: None) -> dict[str, Any]:
         Erasure.objects.create(prompts=1, updates=1),
         AuditEntry.objects.create(via="admin", action="banned", object_type="generations.requester", object_id="1"),
         AccessRequest.objects.create(requester=person),
+        Broadcast.objects.create(text="New!"),
         Alert.objects.create(kind="queue", since=timezone.now()),
         Invitation.objects.create(note="for Petra"),
         OperatorAccount.objects.create(user=User.objects.create_user("boss"), telegram_id=1),
@@ -182,6 +190,8 @@ def test_each_role_opens_what_the_table_says_and_nothing_else(
     monkeypatch.setattr(SimpleTemplateResponse, "rendered_content", "")
     # And there is no queue here.
     monkeypatch.setattr(django_rq.views, "get_queue_by_index", Mock(side_effect=Http404))
+    # It would not be a draft any more for what follows.
+    monkeypatch.setattr(broadcasts, "begin", Mock(return_value=False))
     roles.sync()
     user = User.objects.create_user("olga", is_staff=True)
     user.groups.add(Group.objects.get(name=role))
