@@ -32,6 +32,8 @@ else:
 
 # One message holds 4096 UTF-16 units, and the bot adds lines of its own.
 UNITS = 3500
+# Of what was said to one person.
+SHOWN = 50
 State = Broadcast.State
 COLOURS = {State.DRAFT: "waiting", State.SENDING: "running", State.DONE: "free", State.STOPPED: "cancelled"}
 CHANGE = "telegram_bot.change_broadcast"
@@ -215,11 +217,12 @@ class BroadcastAdmin(Audited, BroadcastModelAdmin):
         """To one person, whether or not that one wants announcements."""
         if not request.user.has_perm(MESSAGE):
             raise PermissionDenied
+        from telegram_bot import bulletins
+        from telegram_bot import messages as direct
+
         requester = get_object_or_404(Requester, pk=pk)
         form, back = MessageForm(request.POST or None), reverse("admin:generations_requester_change", args=[pk])
         if form.is_valid():
-            from telegram_bot import messages as direct
-
             assert request.user.is_authenticated
             if requester.user_id > 0:
                 direct.write(requester, form.cleaned_data["text"], by=request.user)
@@ -227,7 +230,7 @@ class BroadcastAdmin(Audited, BroadcastModelAdmin):
             else:
                 self.message_user(request, "That is a channel, which reads no messages.", messages.ERROR)
             return HttpResponseRedirect(back)
-        return form_page(
+        answer = form_page(
             self.admin_site,
             request,
             Requester,
@@ -236,6 +239,15 @@ class BroadcastAdmin(Audited, BroadcastModelAdmin):
             button="Send",
             back=back,
         )
+        answer.template_name = "telegram_bot/admin/message.html"
+        received = f"{reverse('admin:telegram_bot_receivedupdate_changelist')}?q={requester.user_id}"
+        may_see = request.user.has_perm("telegram_bot.view_receivedupdate")
+        assert answer.context_data is not None
+        answer.context_data |= {
+            "said": bulletins.outcomes(requester.user_id, SHOWN),
+            "received": received if may_see else "",
+        }
+        return answer
 
     @staticmethod
     def _target(request: HttpRequest, pk: int) -> Broadcast:

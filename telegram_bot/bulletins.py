@@ -80,6 +80,18 @@ def of_person(user_id: int) -> list[dict[str, Any]]:
     return [{"at": bulletin.changed_at, "text": bulletin.text} for bulletin in _of(user_id).order_by("pk")]
 
 
+def outcomes(user_id: int, most: int) -> list[dict[str, Any]]:
+    """What was said to a person in private, the newest first, and whether it arrived."""
+    told = Bulletin.objects.filter(chat_id=user_id).order_by("-pk")[:most]
+    return [{"at": row.changed_at, "text": row.text, "outcome": _outcome(row)} for row in told]
+
+
+def _outcome(row: Bulletin) -> str:
+    if row.message_id is not None:
+        return "arrived"
+    return "on its way" if row.due else f"did not arrive: {row.error}"
+
+
 def forget(user_id: int) -> int:
     """Nothing is left of what was said to or of this person, also in the operators' chats. Returns how many."""
     told = _of(user_id).exclude(chat_id=user_id).filter(message_id__isnull=False)
