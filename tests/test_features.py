@@ -18,7 +18,7 @@ def rows() -> list[tuple[int, str, str]]:
 
 def test_each_of_the_94_rows_is_there_once_with_a_state() -> None:
     assert [number for number, _, _ in rows()] == list(range(1, 95))
-    assert {state for _, state, _ in rows()} == STATES
+    assert {state for _, state, _ in rows()} <= STATES
     assert [number for number, _, why in rows() if not why] == []
 
 
