@@ -97,12 +97,18 @@ def fill(rows: int, people: int) -> None:
     from django.db import connection
     from django.utils import timezone
 
-    from generations.models import REPORT, Generation, GenerationEvent, Requester
+    from generations.models import REPORT, Generation, GenerationEvent, Requester, Tier
 
+    gold = Tier.objects.create(name="Gold", daily_limit=100)
     person = Requester.objects.create(user_id=10_000_000)
     names = {"display_name": "'Person ' || n", "username": "'person_' || n", "user_id": "t.user_id + n"}
     banned = "CASE WHEN n % 1000 = 1 THEN t.created_at END"
-    multiply(Requester, person.pk, people, {**names, "banned_at": banned})
+    multiply(
+        Requester,
+        person.pk,
+        people,
+        {**names, "banned_at": banned, "tier_id": f"CASE WHEN n % 50 = 2 THEN {gold.pk} END"},
+    )
     begin = timezone.now() - SPAN
     usual: dict[str, Any] = {
         "frames": 16,
@@ -186,6 +192,8 @@ def generation(rows: int, first_person: int, people: int) -> dict[str, str]:
         "file": when(made, "'videos/' || n || '.mp4'"),
         "poster": when(made, "'videos/' || n || '.jpg'"),
         "chat_id": "n % 1000 + 1",
+        "flagged": "n % 1000 = 3",
+        "marked_bad": "n % 5000 = 4",
     }
 
 
@@ -207,7 +215,7 @@ def later(seconds: str) -> str:
 
 
 def addresses(options: argparse.Namespace) -> list[tuple[str, str]]:
-    from generations.models import Generation
+    from generations.models import Generation, Tier
 
     newest = Generation.objects.order_by("-pk").values_list("pk", flat=True)[0]
     made = Generation.objects.filter(status="succeeded").order_by("pk").values_list("pk", flat=True)[options.rows // 3]
@@ -221,6 +229,8 @@ def addresses(options: argparse.Namespace) -> list[tuple[str, str]]:
         "filter_worker_none": "host=gpu-9",
         "filter_failure": "failure=It+went+wrong.",
         "filter_reported": "reported=yes",
+        "filter_flagged": "flagged=yes",
+        "filter_marked_bad": "marked=bad",
         "filter_banned": "requester_banned=yes",
         "filter_two": "status__exact=succeeded&preset=fast&host=gpu-1",
         "search_common": "q=circle",
@@ -239,7 +249,11 @@ def addresses(options: argparse.Namespace) -> list[tuple[str, str]]:
         *((name, f"{listed}?{query}") for name, query in filters.items()),
         ("detail", f"{listed}{made}/change/"),
         ("detail_refresh", f"{listed}{newest}/live/"),
+        ("inbox", f"{listed}review/"),
+        ("export", f"{listed}export/csv/?status__exact=pending_review"),
+        ("person", f"/admin/generations/requester/{Generation.objects.get(pk=made).requester_id}/change/"),
         ("people", "/admin/generations/requester/"),
+        ("people_tier", f"/admin/generations/requester/?tier__id__exact={Tier.objects.get(name='Gold').pk}"),
         ("people_search", "/admin/generations/requester/?q=person_4711"),
     ]
 
@@ -256,6 +270,8 @@ def page(address: str, rounds: int) -> dict[str, Any]:
         answer = client.get(address)
         if answer.status_code != 200:
             raise SystemExit(f"admin: {address} answers {answer.status_code}")
+        if answer.streaming:
+            b"".join(answer.streaming_content)
         if number:
             seconds.append(time.perf_counter() - started)
     with CaptureQueriesContext(connection) as queries:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings, settings
+from django.contrib.auth import get_user_model
 from django.test import Client
 
 from t2vsite.logs import HideSecrets, NoFloods, OneLineFormatter
@@ -100,6 +101,12 @@ def test_the_secret_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Pa
     assert first.stdout == second.stdout
     assert len(first.stdout.strip()) >= 50
     assert stat.S_IMODE((tmp_path / "secret_key").stat().st_mode) == 0o600
+
+
+@pytest.mark.services
+@pytest.mark.django_db
+def test_a_fresh_installation_has_no_account() -> None:
+    assert not get_user_model().objects.exists()
 
 
 def test_production_is_the_default(tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Iterator
 import django_rq
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.test import Client
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from generations.models import Generation, GenerationEvent, Requester, Status
+from generations.models import Generation, GenerationEvent, Group, Policy, Requester, Rule, Status, Tier
+from telegram_bot import messages
+from telegram_bot.models import Broadcast, Invitation
 from tests.valkey import own_valkey
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -76,6 +79,50 @@ def test_hostile_text_is_shown_as_text_on_every_page(
         assert answer.status_code == 200
         assert not [raw for raw in RAW if raw in text]
         assert "unsafe-inline" not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_operators_and_groups_write_is_shown_as_text_too(
+    prompt: Callable[..., Generation], page: Client, hostile: str
+) -> None:
+    person = Requester.objects.create(user_id=666, display_name=hostile, tier=Tier.objects.create(name=hostile[:40]))
+    held = prompt(requester=person, prompt=hostile, status=Status.PENDING_REVIEW, flagged=True, rules=[hostile])
+    Rule.objects.create(name=hostile[:40], pattern=hostile, reason=hostile, notes=hostile)
+    group = Group.objects.create(chat_id=-1, title=hostile)
+    Policy.current()
+    Policy.objects.update(greeting=hostile, pause_notice=hostile, negative_prompt=hostile)
+    broadcast = Broadcast.objects.create(text=hostile)
+    messages.write(person, hostile, by=User.objects.get(username="olga"))
+    Invitation.objects.create(note=hostile)
+    pages = [
+        "/admin/generations/generation/review/",
+        f"/admin/generations/generation/{held.pk}/change/",
+        "/admin/generations/rule/",
+        "/admin/generations/rule/try/",
+        "/admin/generations/group/",
+        f"/admin/generations/group/{group.pk}/change/",
+        "/admin/generations/tier/",
+        "/admin/generations/requester/",
+        f"/admin/generations/requester/{person.pk}/change/",
+        f"/admin/generations/requester/{person.pk}/grant/",
+        "/admin/generations/policy/versions/",
+        "/admin/generations/policy/1/change/",
+        "/admin/telegram_bot/broadcast/",
+        f"/admin/telegram_bot/broadcast/{broadcast.pk}/change/",
+        f"/admin/telegram_bot/broadcast/to/{person.pk}/",
+        "/admin/telegram_bot/invitation/",
+        "/admin/generations/auditentry/",
+    ]
+    tried = {"kind": "words", "pattern": hostile, "newest": 10}
+    answers = [page.get(address) for address in pages] + [
+        page.post("/admin/generations/rule/try/", tried),
+        page.post("/admin/generations/policy/import/", {"text": f'{{"greeting": 7, "{hostile[:5]}": 1}}'}),
+        page.post("/admin/generations/requester/", {"action": "tier_selected", "_selected_action": [person.pk]}),
+    ]
+    for answer in answers:
+        text = answer.content.decode()
+        assert answer.status_code == 200
+        assert not [raw for raw in RAW if raw in text]
 
 
 def test_a_name_that_turns_the_text_around_it_is_kept_apart(prompt: Callable[..., Generation], page: Client) -> None:
