@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import redis
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -99,11 +99,13 @@ def undelivered(tries: int, older_than: timedelta) -> tuple[int, str]:
 
 def _counts() -> Mapping[str, int]:
     """Queued and held prompts by status, held videos by their delivery."""
-    wanted = Q(status__in=[Status.QUEUED, Status.PENDING_REVIEW]) | Q(delivery=Delivery.HELD)
-    rows = Generation.objects.filter(wanted).order_by().values("status", "delivery").annotate(number=Count("pk"))
+    # A union: with OR between two columns SQLite looks at every row.
+    prompts = Generation.objects.filter(status__in=[Status.QUEUED, Status.PENDING_REVIEW]).order_by()
+    videos = Generation.objects.filter(delivery=Delivery.HELD).order_by()
+    counted = prompts.values("status").annotate(number=Count("pk")).values_list("status", "number")
+    held = videos.values("delivery").annotate(number=Count("pk")).values_list("delivery", "number")
     counts: dict[str, int] = defaultdict(int)
-    for status, delivery, number in rows.values_list("status", "delivery", "number"):
-        counts[delivery if delivery == Delivery.HELD else status] += number
+    counts.update(counted.union(held, all=True))
     return counts
 
 
