@@ -84,7 +84,8 @@ def test_a_search_that_has_no_index_looks_at_the_newest_rows_only(
 ) -> None:
     rows = [prompt().pk for _ in range(3)]
     monkeypatch.setattr("generations.admin.generation.ROWS_SEARCHED", 2)
-    assert [row.pk for row in page.get(LIST, {"q": "circle"}).context["cl"].result_list] == rows[:0:-1]
+    # On PostgreSQL an index finds longer words.
+    assert [row.pk for row in page.get(LIST, {"q": "ci"}).context["cl"].result_list] == rows[:0:-1]
     assert len(page.get(LIST, {"q": " "}).context["cl"].result_list) == 3
 
 
