@@ -22,11 +22,11 @@ LIMIT_MB = 15
 
 EXAMPLES = (
     "a red circle moving right",
-    "a blue square growing",
-    "a yellow triangle bouncing",
-    "a green circle falling down",
-    "a purple square moving to the left",
-    "an orange triangle getting smaller",
+    "a blue square growing on a white background",
+    "a large yellow triangle bouncing on navy",
+    "a small green circle falling down",
+    "a pink square moving to the left on gray",
+    "a white star getting smaller",
 )
 DOES = {
     "left": "moves left",

@@ -95,7 +95,7 @@ WORLDS = {
 }
 FULL = WORLDS["full"]
 # What the demo model in this repository was taught.
-RELEASED = WORLDS["first"]
+RELEASED = FULL
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ DEMO_EXAMPLE = "a red circle moving right"
 async def test_help_says_what_to_type_and_what_the_demo_model_draws(house: House) -> None:
     [guide] = await house.say("/help")
     assert guide.text.startswith("Write what the video should show, and you get a short video of it.")
-    assert "One flat shape on black" in guide.text
+    assert "One flat shape on a black, white, gray or navy background" in guide.text
     assert "watermark" not in guide.text, "that is another model's habit"
     assert "The model is demo model: moving shapes, its licence MIT." in guide.text
     for name in texts.COMMANDS:

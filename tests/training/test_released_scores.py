@@ -21,7 +21,7 @@ def test_most_prompts_are_drawn_as_asked() -> None:
     texts, seeds = [item.text for item in wanted], [SEED + i for i in range(len(wanted))]
     clips, _seconds = render_all(RELEASED, texts, seeds, changes={"preset": "balanced"}, processes=1)
     judged = [Judged(item, read(clip)) for item, clip in zip(wanted, clips, strict=True)]
-    # It gets nearly all of them right; guessing gets one colour in six, one shape in three, one motion in eight.
+    # It gets nearly all of them right; guessing gets one colour in eight, one shape in four, one motion in nine.
     assert {aspect: share(judged, aspect) >= 0.8 for aspect in WORLD.aspects} == dict.fromkeys(WORLD.aspects, True)
 
 
