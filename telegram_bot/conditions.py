@@ -10,10 +10,10 @@ from typing import Any
 
 import redis
 
-from generations import attendance, limits, operating, overview
+from generations import attendance, limits, operating, overview, reviewing
 from t2vsite import health
 
-from . import lease
+from . import lease, review_requests
 
 # Whatever is wrong must be wrong for two minutes before it is told. What is below comes first: attendance.UNTAKEN, a
 # minute, for prompts that no worker takes, and lease.LASTING, a minute, for what keeps the bot from serving.
@@ -61,6 +61,7 @@ def _look() -> Iterator[tuple[str, Finding | None]]:
     yield "disk", _disk()
     yield from _failures()
     yield "delivery", _delivery()
+    yield "review", _review()
 
 
 def _unless_well(state: str) -> Finding | None:
@@ -85,6 +86,12 @@ def _failures() -> Iterator[tuple[str, Finding | None]]:
 def _delivery() -> Finding | None:
     number, reason = overview.undelivered(STUCK_TRIES, STUCK_FOR)
     return Finding("stuck", {"number": number, "minutes": _minutes(STUCK_FOR), "reason": reason}) if number else None
+
+
+def _review() -> Finding | None:
+    """More than are shown with buttons: the others wait in the admin's inbox, where nobody may be looking."""
+    number = reviewing.waiting().count()
+    return Finding("crowd", {"number": number}) if number > review_requests.SHOWN else None
 
 
 def _minutes(time: timedelta) -> int:

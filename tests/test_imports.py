@@ -96,6 +96,7 @@ MAY_IMPORT = {
     "telegram_bot.process": {"telegram_bot", "generations.sweep", "generations.asked"},
     "telegram_bot.conditions": {
         "telegram_bot",
+        "generations.reviewing",
         "generations.attendance",
         "generations.limits",
         "generations.overview",

@@ -193,6 +193,12 @@ def alert(kind: str, state: str, facts: Mapping[str, Any]) -> str:
             facts["number"],
         )
         return words % facts
+    if kind == "review":
+        words = _(
+            "%(number)d prompts and videos wait for review, more than are shown here with buttons. The review inbox of "
+            "the admin site has them all."
+        )
+        return words % facts
     plain = {
         "unreachable": _("The queue server cannot be reached. Prompts are accepted and wait."),
         "none_while_prompts_wait": _("Prompts wait, and no worker takes them."),

@@ -133,6 +133,11 @@ def test_every_page_fits_a_phone_and_is_readable_by_everybody(
         *(f"{GENERATIONS}{held.pk}/reject/", f"{GENERATIONS}{held.pk}/rerun/"),
         *("/admin/generations/requester/", f"/admin/generations/requester/{held.requester_id}/change/"),
         *("/admin/generations/policy/", "/admin/generations/style/", "/admin/telegram_bot/receivedupdate/"),
+        *("/admin/generations/policy/versions/", "/admin/generations/policy/import/", "/admin/generations/rule/try/"),
+        *("/admin/generations/tier/", "/admin/generations/tier/add/", "/admin/telegram_bot/broadcast/"),
+        f"/admin/generations/requester/{held.requester_id}/grant/",
+        f"/admin/telegram_bot/broadcast/to/{held.requester_id}/",
+        *("/admin/generations/auditentry/", "/admin/generations/group/", "/admin/telegram_bot/invitation/"),
     ]
     base = page.url.removesuffix("/admin/")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"

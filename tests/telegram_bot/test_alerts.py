@@ -243,8 +243,14 @@ def test_workers_disk_failures_and_deliveries_are_watched(
     make_row(**stuck, delivery_attempts=3, finished_at=ago(11))
     assert found() == {"delivery": Finding("stuck", {"number": 1, "minutes": 10, "reason": "Bad Gateway"})}
 
+    for _ in range(10):
+        make_row(status=Status.PENDING_REVIEW)
+    assert "review" not in found(), "each of them is shown"
+    make_row(status=Status.SUCCEEDED, delivery=Delivery.HELD)
+    assert found()["review"] == Finding("crowd", {"number": 11})
+
     monkeypatch.setattr(conditions, "LOW_DISK", 2**62)
-    assert set(found()) == {"delivery", "disk"}
+    assert set(found()) == {"delivery", "disk", "review"}
 
 
 @pytest.mark.usefixtures("_a_bot")

@@ -145,7 +145,13 @@ def test_what_a_worker_wrote_is_told_in_the_persons_language(language: str, reas
 def test_every_alert_is_translated(language: str) -> None:
     facts = {"number": 2, "all": 9, "failed": 7, "minutes": 10, "free": 10**8, "least": 10**7, "reason": "x"}
     states = ["unreachable", "none_while_prompts_wait", "none", "token_refused", "conflict", "telegram_unreachable"]
-    found = [("failures", "burst"), ("delivery", "stuck"), ("disk", "low"), *(("", state) for state in states)]
+    found = [
+        ("failures", "burst"),
+        ("delivery", "stuck"),
+        ("disk", "low"),
+        ("review", "crowd"),
+        *(("", state) for state in states),
+    ]
     for kind, state in found:
         assert told(language, texts.alert, kind, state, facts) != told("en", texts.alert, kind, state, facts)
 
