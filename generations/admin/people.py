@@ -75,7 +75,7 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
     search_help_text = "Name, number or notes."
     sortable_by = ["created_at", "last_served_at"]
     ordering = ["-pk"]
-    # All but these two: the rest is the person's own, or changed by levers.
+    # The rest is the person's own, or changed by levers.
     readonly_fields = [*PERSON, *STANDING]
     form = RequesterForm
     fieldsets = [
@@ -122,6 +122,11 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         context["can_ban"] = self.has_ban_permission(request)
         context["can_limit"] = self.has_limit_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Requester, form: Any, change: bool) -> None:
+        # Only what the operator changed: a worker or a ban may be writing the rest just now.
+        if form.changed_data:
+            obj.save(update_fields=form.changed_data)
 
     # --- what is shown
 

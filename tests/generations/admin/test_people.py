@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -140,10 +139,9 @@ def test_limits_that_make_no_sense_are_refused(person: Requester, page: Client) 
     assert "less than or equal to 100000" in words
 
 
-def test_whoever_may_write_notes_may_not_set_limits(person: Requester, client: Client) -> None:
-    moderator = User.objects.create_user("mona", is_staff=True)
-    moderator.groups.add(Group.objects.get(name="Moderator"))
-    client.force_login(moderator)
-    client.post(f"{LIST}{person.pk}/change/", {"notes": "Rude.", "daily_limit": 9, "presets": ["fast"]})
+def test_whoever_may_write_notes_may_not_set_limits(person: Requester, staff: Callable[..., Client]) -> None:
+    staff("view_requester", "change_requester").post(
+        f"{LIST}{person.pk}/change/", {"notes": "Rude.", "daily_limit": 9, "presets": ["fast"]}
+    )
     person.refresh_from_db()
     assert (person.notes, person.daily_limit, person.presets) == ("Rude.", None, [])
