@@ -117,7 +117,7 @@ def grant(requester: Requester, videos: int, *, by: Operator) -> bool:
         if not requester.entitlement(Policy.current()).daily_limit:
             return False
         before = limits.granted_today(requester)
-        requester.grant(videos, timezone.localdate())
+        requester.grant(before + videos, timezone.localdate())
         audit_log.write("granted", requester, by=by, before={"more": before}, after={"more": before + videos})
         telling.tell("granted", requester, videos)
     return True

@@ -81,7 +81,7 @@ def default_preset(card: ModelCard, entitled: Entitlement) -> str:
 def with_their_own() -> QuerySet[Requester]:
     """Those who chose anything about their videos, or may have other ones than everybody."""
     usual: dict[str, Any] = {"preset": "", "aspect": "", "seconds": None, "style": "", "tier": None, "presets": []}
-    caps = dict.fromkeys(("max_frames", "max_steps", "max_pixels", "priority"))
+    caps = dict.fromkeys(("max_frames", "max_steps", "max_pixels"))
     return Requester.objects.exclude(**usual, **caps).select_related("tier")
 
 

@@ -47,12 +47,8 @@ def sendable(text: str) -> str:
     """Raises ValidationError."""
     if len(text.encode("utf-16-le", "surrogatepass")) // 2 > UNITS:
         raise ValidationError(f"One message has to hold it: at most {UNITS} characters.")
-    try:
-        # Only whether there is anything to see, and nothing that cannot be stored: a prompt is shorter.
-        for start in range(0, len(text), prompts.MAX_CHARACTERS):
-            prompts.clean(text[start : start + prompts.MAX_CHARACTERS])
-    except prompts.PromptRefused as error:
-        raise ValidationError("There is no text that can be seen.") from error
+    if not prompts.is_visible(text):
+        raise ValidationError("There is no text that can be seen.")
     return prompts.storable(text.strip(), UNITS)
 
 

@@ -217,14 +217,8 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         if form.is_valid():
             self._grant(request, [requester], form.cleaned_data["videos"])
             return HttpResponseRedirect(self._address(requester))
-        return form_page(
-            self.admin_site,
-            request,
-            Requester,
-            title=f"Grant {requester} more videos for today",
-            form=form,
-            button="Grant",
-            back=self._address(requester),
+        return self._form_page(
+            request, requester, form, title=f"Grant {requester} more videos for today", button="Grant"
         )
 
     @admin.action(description="Grant more for today…", permissions=["limit"])
@@ -233,15 +227,12 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         if form.is_valid():
             self._grant(request, queryset, form.cleaned_data["videos"])
             return None
-        return form_page(
-            self.admin_site,
+        return self._form_page(
             request,
-            Requester,
+            queryset,
+            form,
             title=f"Grant {queryset.count()} people more videos for today",
-            form=form,
             button="Grant",
-            back=request.get_full_path(),
-            rows=queryset,
             action="grant_selected",
         )
 
@@ -266,15 +257,12 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
                 self.log_change(request, person, f"Tier: {tier or 'none'}.")
             self.message_user(request, f"{tier or 'No tier'}: {len(changed)} changed.", messages.SUCCESS)
             return None
-        return form_page(
-            self.admin_site,
+        return self._form_page(
             request,
-            Requester,
+            queryset,
+            form,
             title=f"Give {queryset.count()} people a tier",
-            form=form,
             button="Give",
-            back=request.get_full_path(),
-            rows=queryset,
             action="tier_selected",
         )
 
@@ -296,15 +284,7 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         if form.is_valid():
             self._ban(request, [requester], form.cleaned_data["reason"])
             return HttpResponseRedirect(self._address(requester))
-        return form_page(
-            self.admin_site,
-            request,
-            Requester,
-            title=f"Ban {requester}",
-            form=form,
-            button="Ban",
-            back=self._address(requester),
-        )
+        return self._form_page(request, requester, form, title=f"Ban {requester}", button="Ban")
 
     @method_decorator(require_POST)
     def unban_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -318,16 +298,8 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
         if form.is_valid():
             self._ban(request, queryset, form.cleaned_data["reason"])
             return None
-        return form_page(
-            self.admin_site,
-            request,
-            Requester,
-            title=f"Ban {queryset.count()} people",
-            form=form,
-            button="Ban",
-            back=request.get_full_path(),
-            rows=queryset,
-            action="ban_selected",
+        return self._form_page(
+            request, queryset, form, title=f"Ban {queryset.count()} people", button="Ban", action="ban_selected"
         )
 
     @admin.action(description="Unban", permissions=["ban"])
@@ -344,15 +316,7 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
             self.delete_model(request, requester)
             self.message_user(request, "Erased.", messages.SUCCESS)
             return HttpResponseRedirect(reverse("admin:generations_requester_changelist"))
-        return form_page(
-            self.admin_site,
-            request,
-            Requester,
-            title=f"Erase {requester}",
-            form=form,
-            button="Erase",
-            back=self._address(requester),
-        )
+        return self._form_page(request, requester, form, title=f"Erase {requester}", button="Erase")
 
     def delete_model(self, request: HttpRequest, obj: Requester) -> None:
         assert request.user.is_authenticated
@@ -363,6 +327,29 @@ class RequesterAdmin(Audited, LongList, RequesterModelAdmin):
             self.delete_model(request, requester)
 
     # --- how they work
+
+    def _form_page(
+        self,
+        request: HttpRequest,
+        whom: Requester | QuerySet[Requester],
+        form: forms.Form,
+        *,
+        title: str,
+        button: str,
+        action: str = "",
+    ) -> HttpResponse:
+        """Of one person, or the second step of an action on many."""
+        return form_page(
+            self.admin_site,
+            request,
+            Requester,
+            title=title,
+            form=form,
+            button=button,
+            back=self._address(whom) if isinstance(whom, Requester) else request.get_full_path(),
+            rows=None if isinstance(whom, Requester) else whom,
+            action=action,
+        )
 
     @staticmethod
     def _target(request: HttpRequest, pk: int, permission: str) -> Requester:

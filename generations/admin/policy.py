@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import BooleanField, Field, IntegerField, JSONField, QuerySet
+from django.db.models import BooleanField, Field, IntegerField, JSONField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -33,9 +33,9 @@ VERSIONS = 50
 CAPS = ("max_frames", "max_steps", "max_pixels")
 
 
-def limit_field(name: str, most: int = MOST) -> forms.Field | None:
+def limit_field(name: str, most: int = MOST, model: type[Model] = Policy) -> forms.Field | None:
     # SQLite would store any number; PostgreSQL's integer would not.
-    field = Policy._meta.get_field(name)
+    field = model._meta.get_field(name)
     assert isinstance(field, IntegerField)
     return field.formfield(max_value=most)
 
@@ -48,6 +48,13 @@ def least_caps() -> dict[str, int]:
         return {}
     pixels = card.width_range[0] * card.height_range[0]
     return dict(zip(CAPS, (card.frames_range[0], card.steps_range[0], pixels), strict=True))
+
+
+def below_least(values: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Caps that are, and what the model needs. 0 and nothing are no caps."""
+    for name, least in least_caps().items():
+        if 0 < (values.get(name) or 0) < least:
+            yield name, least
 
 
 class PolicyForm(PolicyModelForm):
@@ -131,9 +138,8 @@ class PolicyForm(PolicyModelForm):
         waiting, queue = values.get("waiting_limit"), values.get("queue_limit")
         if waiting and queue and waiting > queue:
             self.add_error("waiting_limit", f"One person could not have {waiting} where the whole queue takes {queue}.")
-        for name, least in least_caps().items():
-            if 0 < (values.get(name) or 0) < least:
-                self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
+        for name, least in below_least(values):
+            self.add_error(name, f"The model needs {least} at least; 0 for no cap.")
         return values
 
     def clean_greeting(self) -> str:

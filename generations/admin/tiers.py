@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, IntegerField, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from generations.admin.audited import Audited
-from generations.admin.policy import CAPS, MOST, MOST_PIXELS, least_caps
+from generations.admin.policy import CAPS, MOST_PIXELS, below_least, limit_field
 from generations.admin.shared import RequesterModelForm, TierModelAdmin, preset_choices
 from generations.models import OWN_LIMITS, Requester, Tier
 
@@ -23,21 +23,14 @@ else:
 COUNTS = ("hourly_limit", "daily_limit", "waiting_limit", "running_limit")
 
 
-def own_limit(name: str, most: int = MOST) -> forms.Field | None:
-    # As of the policy: SQLite would store any number.
-    field = Tier._meta.get_field(name)
-    assert isinstance(field, IntegerField)
-    return field.formfield(max_value=most)
-
-
 class OwnLimitsForm(LimitsModelForm):
-    hourly_limit = own_limit("hourly_limit")
-    daily_limit = own_limit("daily_limit")
-    waiting_limit = own_limit("waiting_limit")
-    running_limit = own_limit("running_limit")
-    max_frames = own_limit("max_frames")
-    max_steps = own_limit("max_steps")
-    max_pixels = own_limit("max_pixels", MOST_PIXELS)
+    hourly_limit = limit_field("hourly_limit", model=Tier)
+    daily_limit = limit_field("daily_limit", model=Tier)
+    waiting_limit = limit_field("waiting_limit", model=Tier)
+    running_limit = limit_field("running_limit", model=Tier)
+    max_frames = limit_field("max_frames", model=Tier)
+    max_steps = limit_field("max_steps", model=Tier)
+    max_pixels = limit_field("max_pixels", MOST_PIXELS, Tier)
     presets = forms.MultipleChoiceField(
         choices=preset_choices,
         required=False,
@@ -47,9 +40,8 @@ class OwnLimitsForm(LimitsModelForm):
 
     def clean(self) -> dict[str, Any]:
         values = self.cleaned_data
-        for name, least in least_caps().items():
-            if 0 < (values.get(name) or 0) < least:
-                self.add_error(name, f"The model needs {least} at least; 0 for no cap, empty for nothing special.")
+        for name, least in below_least(values):
+            self.add_error(name, f"The model needs {least} at least; 0 for no cap, empty for nothing special.")
         return values
 
 

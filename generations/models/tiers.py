@@ -27,7 +27,7 @@ class Entitlement:
     max_pixels: int
     presets: tuple[str, ...]
     default_preset: str
-    priority: int = 0
+    priority: int
 
 
 OF_EVERYBODY = (
@@ -40,7 +40,7 @@ OF_EVERYBODY = (
     "max_pixels",
     "presets",
 )
-# Of these, what a tier or a person may have of their own.
+# What a tier or a person may have of their own.
 OWN_LIMITS = (*OF_EVERYBODY, "priority")
 
 

@@ -21,7 +21,7 @@ from telegram_bot import broadcasts, polling
 from telegram_bot.models import Broadcast
 from telegram_bot.simulator import Simulator
 from tests.browser.pages import BROWSER_TESTS, Open, fits, make, violations
-from tests.generations.conftest import StandInEngine
+from tests.generations.conftest import StandInEngine, wait_until
 from tests.telegram_bot.conftest import ALICE, House
 
 pytestmark = BROWSER_TESTS
@@ -102,6 +102,7 @@ def test_a_ban_leaves_nothing_of_five_that_wait_and_one_that_runs_after_two_step
 
     def step(done: int) -> None:
         steps.append(time.monotonic())
+        # So long that a page can be answered meanwhile.
         time.sleep(0.1)
 
     engine.before_step = step
@@ -117,8 +118,7 @@ def test_a_ban_leaves_nothing_of_five_that_wait_and_one_that_runs_after_two_step
     try:
         person = rows[0].requester
         page = open_admin(f"{PEOPLE}{person.pk}/change/")
-        while len(steps) < 3:
-            time.sleep(0.02)
+        wait_until(lambda: len(steps) >= 3)
         assert Generation.objects.filter(status=Status.RUNNING).count() == 1
         page.get_by_role("link", name="Ban…").click()
         page.get_by_label("Reason").fill("Spam.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from django.conf import settings
+from django.db import connection
 from django_rq.settings import QUEUES
 from rq import Queue
 
@@ -156,6 +158,28 @@ def queue(queue_server: None) -> Iterator[Queue]:
     yield bell
     bell.connection.flushdb()
     bell.connection.close()
+
+
+def at_once(threads: int, act: Callable[[int], Any]) -> list[Exception]:
+    """Call act with each number, all at the same moment, each with a connection of its own. What they raised."""
+    together, raised = threading.Barrier(threads), list[Exception]()
+
+    def run(number: int) -> None:
+        try:
+            together.wait()
+            act(number)
+        except Exception as error:
+            # For the test to look at; a thread would swallow it.
+            raised.append(error)
+        finally:
+            connection.close()
+
+    running = [threading.Thread(target=run, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return raised
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60) -> None:

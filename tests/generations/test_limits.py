@@ -19,7 +19,7 @@ from generations import access, afterwards, limits, operating, services
 from generations.limits import LimitReached
 from generations.models import Generation, Policy, Requester, Status
 from generations.services import Person
-from tests.generations.conftest import MakeRow
+from tests.generations.conftest import MakeRow, at_once
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 
@@ -60,25 +60,9 @@ def test_a_storage_that_is_no_disk_here_has_no_such_limit(monkeypatch: pytest.Mo
 def test_twenty_messages_at_once_do_not_pass_a_limit_of_five(rule: str, limit: dict[str, int]) -> None:
     policy(**limit)
     services.remember(ANN)
-    together = threading.Barrier(20)
-    refused: list[str] = []
-
-    def send(number: int) -> None:
-        try:
-            together.wait()
-            submit(number)
-        except LimitReached as error:
-            refused.append(error.rule)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    refused = at_once(20, submit)
     assert Generation.objects.count() == 5
-    assert refused == [rule] * 15
+    assert [getattr(error, "rule", error) for error in refused] == [rule] * 15
 
 
 def asked(number: int, person: Person = ANN) -> services.Request:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 
 from generations import limits, operating, personal, services
@@ -17,6 +15,7 @@ from generations.engine.card import InvalidSpec
 from generations.limits import LimitReached
 from generations.models import Generation, Policy, Requester, Status, Tier
 from generations.services import Person
+from tests.generations.conftest import at_once
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("queue")]
 
@@ -134,24 +133,9 @@ def test_nothing_is_granted_to_whoever_has_no_limit_per_day() -> None:
 @pytest.mark.parametrize(("rule", "own"), [("hourly", {"hourly_limit": 5}), ("daily", {"daily_limit": 5})])
 def test_twenty_messages_at_once_do_not_pass_a_limit_of_ones_own(rule: str, own: dict[str, int]) -> None:
     person(**own)
-    together, refusals = threading.Barrier(20), list[str]()
-
-    def send(number: int) -> None:
-        try:
-            together.wait()
-            submit(number)
-        except LimitReached as error:
-            refusals.append(error.rule)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=send, args=(number,)) for number in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    refusals = at_once(20, submit)
     assert Generation.objects.count() == 5
-    assert refusals == [rule] * 15
+    assert [getattr(error, "rule", error) for error in refusals] == [rule] * 15
 
 
 # --- how many of one person are rendered at one time
@@ -187,22 +171,8 @@ def test_eight_workers_at_once_begin_no_more_than_one_person_may_have_running() 
     Policy.objects.update(running_limit=2)
     for number in range(8):
         submit(number)
-    together, taken, problems = threading.Barrier(8), list[Generation](), list[Exception]()
-
-    def work(number: int) -> None:
-        try:
-            together.wait()
-            taken.extend(Generation.objects.claim_next(f"worker-{number}"))
-        except Exception as error:
-            problems.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    taken: list[Generation] = []
+    problems = at_once(8, lambda number: taken.extend(Generation.objects.claim_next(f"worker-{number}")))
     assert problems == []
     assert len(taken) == 2
     assert Generation.objects.filter(status=Status.RUNNING).count() == 2

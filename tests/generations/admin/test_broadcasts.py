@@ -96,6 +96,11 @@ def test_what_telegram_would_not_take_is_refused_here(page: Client, values: dict
     assert not Broadcast.objects.exists()
 
 
+def test_a_text_that_ends_in_empty_lines_is_taken_without_them(page: Client) -> None:
+    page.post(f"{PAGES}add/", {"text": "Hi" + "\n" * 3000, "per_minute": 60})
+    assert Broadcast.objects.get().text == "Hi"
+
+
 def test_one_person_is_written_to_and_the_page_says_whether_it_arrived(person: Requester, page: Client) -> None:
     address = f"{PAGES}to/{person.pk}/"
     assert "Nothing so far." in words(page.get(address))
